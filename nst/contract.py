@@ -1,0 +1,103 @@
+"""What export writes and infer reads: the ONNX file, schema 1.
+
+One file without external data. Input ``image``, uint8 ``(batch, height, width, 3)``, RGB, any size
+from 1 px; output ``stylized``, uint8, the same shape. Scaling, padding, cropping and rounding
+happen inside the graph. Everything else that a reader must know stands in the metadata, which
+``ModelInfo`` writes and reads. Torch-free.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, get_args
+
+from nst.errors import ModelError
+
+SCHEMA = 1
+"""Version of this contract; a file of a higher version is refused."""
+
+INPUT = "image"
+OUTPUT = "stylized"
+DIMENSIONS = ("batch", "height", "width")
+"""Names of the free dimensions of both tensors; the fourth is 3, RGB."""
+
+NORM_NAME = "norm_{:02d}"
+"""Name of the i-th InstanceNormalization node, in graph order."""
+
+PREFIX = "nst."
+"""Every metadata key starts with this."""
+
+Controls = Literal["none", "global", "regional"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """The metadata of an exported style model."""
+
+    styles: tuple[str, ...]
+    """Names of the styles, in the order of the network."""
+    style_sha256: tuple[str, ...]
+    """SHA-256 of each style image file."""
+    network: str
+    """Architecture, ``johnson``."""
+    width: int
+    """Channels of the first convolution."""
+    reach_px: int
+    """How far an input pixel changes the output when the statistics are fixed."""
+    size_multiple: int
+    """The graph pads height and width to a multiple of this and crops again."""
+    bytes_per_pixel: int
+    """Peak memory of a float32 run on the CPU, bytes for each pixel of the picture."""
+    controls: Controls = "none"
+    """Which run-time control the file has: an input ``mix`` or none."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the training as in ``config.toml``, with ``step`` and ``loss_network``."""
+    parity: tuple[Mapping[str, Any], ...] = ()
+    """The receipt: sizes compared with torch, largest difference in grey levels."""
+    made_with: str = ""
+    """Name and version of the program that wrote the file."""
+    schema: int = SCHEMA
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return the metadata properties of the ONNX file: JSON values under ``nst.`` keys."""
+        return {
+            PREFIX + f.name: json.dumps(getattr(self, f.name), sort_keys=True) for f in fields(self)
+        }
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, str], *, source: str) -> ModelInfo:
+        """Read what ``to_metadata`` wrote.
+
+        Args:
+            metadata: The custom metadata of an ONNX file.
+            source: What to call the file in an error.
+
+        Raises:
+            ModelError: The file carries no such metadata, damaged metadata or a newer schema.
+        """
+        if PREFIX + "schema" not in metadata:
+            raise ModelError(
+                f"{source} is not a style model of this program (it carries no nst metadata);"
+                " export one with `nst export`"
+            )
+        values: dict[str, Any] = {}
+        for f in fields(cls):
+            try:
+                values[f.name] = json.loads(metadata[PREFIX + f.name])
+            except (KeyError, ValueError):
+                raise ModelError(
+                    f"{source}: metadata {PREFIX + f.name} is missing or damaged"
+                ) from None
+        if values["schema"] != SCHEMA:
+            raise ModelError(
+                f"{source} follows schema {values['schema']}, this program reads schema {SCHEMA};"
+                " update nst or export the model again"
+            )
+        for name in ("styles", "style_sha256", "parity"):
+            values[name] = tuple(values[name])
+        info = cls(**values)
+        if not info.styles or info.controls not in get_args(Controls):
+            raise ModelError(f"{source}: metadata names no style or an unknown control")
+        return info

@@ -1,0 +1,92 @@
+"""Writing files so that nothing is ever half written. Torch-free."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import BinaryIO
+
+from nst.errors import OutputError
+
+
+@contextmanager
+def atomic_write(path: Path, *, keep_previous: Path | None = None) -> Iterator[BinaryIO]:
+    """Open a temporary file beside ``path`` that takes its place when the block ends well.
+
+    The data is flushed to the disk before the rename and the folder after it, so that at any
+    moment, a kill or a power cut included, ``path`` holds the old content or the new one.
+
+    Args:
+        path: The file to write. Its folder is made when missing.
+        keep_previous: Where the file that is replaced stays available.
+
+    Raises:
+        OutputError: The disk is full, or the folder cannot be written.
+    """
+    path = Path(path)
+    temporary: Path | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        if keep_previous is not None and path.exists():
+            _link_over(path, keep_previous)
+        temporary.replace(path)
+        _sync_folder(path.parent)
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written, {describe(error)}") from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+
+
+def describe(error: OSError) -> str:
+    """Say in a few words what the operating system did not do."""
+    known = {
+        errno.ENOSPC: "the disk is full",
+        errno.EDQUOT: "the disk quota is used up",
+        errno.EFBIG: "the file would be larger than allowed",
+        errno.EACCES: "permission denied",
+        errno.EROFS: "the file system is read-only",
+        errno.ENOENT: "no such file or folder",
+        errno.EISDIR: "it is a folder",
+        errno.ENOTDIR: "a file stands where a folder is needed",
+    }
+    return known.get(error.errno or 0, (error.strerror or str(error)).lower())
+
+
+def sha256_of(path: Path) -> str:
+    """Return the SHA-256 of a file, 64 hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _link_over(path: Path, target: Path) -> None:
+    """Make ``target`` another name of ``path`` without a moment at which either is missing."""
+    link = target.with_name(f".{target.name}.{os.getpid()}.link")
+    link.unlink(missing_ok=True)
+    try:
+        os.link(path, link)
+    except OSError:  # a file system without hard links: for a moment only the previous one is there
+        path.replace(target)
+    else:
+        link.replace(target)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name != "posix":  # a folder cannot be opened for this on Windows
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,185 @@
+"""Settings: frozen dataclasses that are the one source of flags, checks and files. Torch-free.
+
+A setting is a field with a default, one line of help with its unit and its bounds::
+
+    @dataclass(frozen=True, kw_only=True)
+    class TrainConfig(Settings):
+        size: int = setting(256, "Side of the training crops, px.", low=64)
+
+``with_settings(TrainConfig)`` turns the fields into the options of a command, ``to_toml`` and
+``from_toml`` into a file and back, and a value out of bounds raises an error that names the flag.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import json
+import math
+import tomllib
+import types
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from nst.errors import UsageError
+
+SettingsT = TypeVar("SettingsT", bound="Settings")
+
+
+def setting(
+    default: Any,  # noqa: ANN401
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    flags: tuple[str, ...] = (),
+) -> Any:  # noqa: ANN401
+    """Declare one field of a ``Settings`` class.
+
+    Args:
+        default: The value when nothing is asked for.
+        help: One line for the help page, with the unit.
+        low: The least value allowed.
+        high: The greatest value allowed.
+        flags: Names on the command line where they differ from the field's, as in ``("-n",)``.
+    """
+    metadata = {"help": help, "low": low, "high": high, "flags": flags}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base of all settings: checks bounds and choices when it is made."""
+
+    def __post_init__(self) -> None:
+        hints = get_type_hints(type(self))
+        for field in dataclasses.fields(self):
+            _check(flag_of(field), getattr(self, field.name), hints[field.name], field.metadata)
+
+    def replace(self: SettingsT, **changes: Any) -> SettingsT:  # noqa: ANN401
+        """Return a copy with some values changed, checked again."""
+        return dataclasses.replace(self, **changes)
+
+
+def flag_of(field: dataclasses.Field[Any]) -> str:
+    """Return the long flag of a field, as in ``--style-size``."""
+    for flag in field.metadata.get("flags", ()):
+        if flag.startswith("--"):
+            return str(flag).split("/")[0]
+    return "--" + field.name.replace("_", "-")
+
+
+def with_settings(cls: type[SettingsT]) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Give a command with a parameter ``settings`` one option for each field of ``cls``."""
+
+    def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
+        own = [p for p in _parameters(command) if p.name != "settings"]
+        options = [_option(field, hint) for field, hint in _fields(cls)]
+        names = [option.name for option in options]
+
+        @functools.wraps(command)
+        def call(**values: Any) -> Any:  # noqa: ANN401
+            settings = cls(**{name: values.pop(name) for name in names})
+            return command(**values, settings=settings)
+
+        call.__dict__["__signature__"] = inspect.Signature([*own, *options])
+        call.__annotations__ = {p.name: p.annotation for p in [*own, *options]}
+        del call.__dict__["__wrapped__"]
+        return call
+
+    return decorate
+
+
+def to_toml(settings: Settings) -> str:
+    """Return the settings as TOML, each under its line of help; unset values are left out."""
+    lines = []
+    for field in dataclasses.fields(settings):
+        value = getattr(settings, field.name)
+        if value is not None:
+            lines.append(f"# {field.metadata['help']}\n{field.name} = {_toml_value(value)}")
+    return "\n".join(lines) + "\n"
+
+
+def from_toml(cls: type[SettingsT], text: str, *, source: str) -> SettingsT:
+    """Read what ``to_toml`` wrote.
+
+    Raises:
+        UsageError: The text is no TOML, or names a setting that does not exist.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"{source}: not valid TOML, {error}") from None
+    return from_dict(cls, values, source=source)
+
+
+def from_dict(cls: type[SettingsT], values: dict[str, Any], *, source: str) -> SettingsT:
+    """Make settings from plain values, as a file or a checkpoint header holds them.
+
+    Raises:
+        UsageError: A name is unknown or a value is out of bounds.
+    """
+    hints = dict(_hints(cls))
+    if unknown := sorted(set(values) - set(hints)):
+        raise UsageError(f"{source}: unknown setting {', '.join(unknown)}")
+    as_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return cls(**as_tuples)
+
+
+def _check(flag: str, value: object, hint: Any, bounds: Any) -> None:  # noqa: ANN401
+    kinds = get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)
+    if value is None and type(None) in kinds:
+        return
+    choices = [c for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)]
+    if choices and value not in choices:
+        raise UsageError(f"{flag} must be one of {', '.join(map(str, choices))}, got {value}")
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        return
+    low, high = bounds.get("low"), bounds.get("high")
+    if not math.isfinite(value):
+        raise UsageError(f"{flag} must be a finite number, got {value}")
+    if low is not None and value < low:
+        raise UsageError(f"{flag} must be at least {low:g}, got {value:g}")
+    if high is not None and value > high:
+        raise UsageError(f"{flag} must be at most {high:g}, got {value:g}")
+
+
+def _hints(cls: type[Settings]) -> list[tuple[str, Any]]:
+    hints = get_type_hints(cls)
+    return [(field.name, hints[field.name]) for field in dataclasses.fields(cls)]
+
+
+def _fields(cls: type[Settings]) -> list[tuple[dataclasses.Field[Any], Any]]:
+    hints = get_type_hints(cls)
+    return [(field, hints[field.name]) for field in dataclasses.fields(cls)]
+
+
+def _parameters(command: Callable[..., Any]) -> list[inspect.Parameter]:
+    hints = get_type_hints(command, include_extras=True)
+    return [
+        p.replace(annotation=hints[p.name], kind=inspect.Parameter.KEYWORD_ONLY)
+        for p in inspect.signature(command).parameters.values()
+    ]
+
+
+def _option(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:  # noqa: ANN401
+    import typer  # here, because settings are read in programs that have no command line
+
+    flags = field.metadata["flags"]
+    if not any(flag.startswith("--") for flag in flags):
+        flags = (flag_of(field), *flags)
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=field.default,
+        annotation=Annotated[hint, typer.Option(*flags, help=field.metadata["help"])],
+    )
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml_value(v) for v in value) + "]"
+    if isinstance(value, bool | int | float | str):
+        return json.dumps(value)
+    return json.dumps(str(value))

@@ -1,0 +1,118 @@
+"""The border between the program and a terminal: lines, progress, exit codes. Torch-free.
+
+Results go to stdout, talk goes to stderr. This and the ``cli`` modules are the only places that
+print.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+LINE_INTERVAL_S = 10.0
+"""Where stderr is no terminal, a progress line is printed this often."""
+
+
+def say(message: str) -> None:
+    """Print one line of talk to stderr."""
+    from rich.console import Console
+
+    if sys.stderr.isatty():
+        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(message)
+    else:
+        print(message, file=sys.stderr, flush=True)
+
+
+def result(text: str) -> None:
+    """Print one line of result to stdout."""
+    print(text, flush=True)
+
+
+def result_json(values: Mapping[str, Any]) -> None:
+    """Print one result as a line of JSON to stdout."""
+    print(json.dumps(values), flush=True)
+
+
+class Progress(Protocol):
+    """What a long command reports its advance to."""
+
+    def update(self, completed: float, note: str = "") -> None:
+        """Report how much of the total is done, with a few words or figures beside it."""
+
+
+@contextmanager
+def progress(label: str, total: float | None) -> Iterator[Progress]:
+    """Show the advance of a long command on stderr, with the time that is left.
+
+    A bar on a terminal, elsewhere one plain line every ``LINE_INTERVAL_S`` seconds.
+
+    Args:
+        label: What is being done.
+        total: At which value it is done; None when that is not known.
+    """
+    if not sys.stderr.isatty():
+        yield _Lines(label, total)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.completed:g}/{task.total:g}" if total else "{task.completed:g}"),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with RichProgress(*columns, console=Console(stderr=True), transient=False) as bar:
+        task = bar.add_task(label, total=total, note="")
+
+        class Bar:
+            def update(self, completed: float, note: str = "") -> None:
+                bar.update(task, completed=completed, note=note)
+
+        yield Bar()
+
+
+class _Lines:
+    """Progress as plain lines, for files and pipes."""
+
+    def __init__(self, label: str, total: float | None) -> None:
+        self.label = label
+        self.total = total
+        self.started_at = self.printed_at = time.monotonic()
+
+    def update(self, completed: float, note: str = "") -> None:
+        now = time.monotonic()
+        is_last = self.total is not None and completed >= self.total
+        if now - self.printed_at < LINE_INTERVAL_S and not is_last:
+            return
+        self.printed_at = now
+        elapsed = now - self.started_at
+        text = f"{self.label} {completed:g}"
+        if self.total:
+            text += f"/{self.total:g}"
+            if 0 < completed < self.total:
+                left = elapsed * (self.total - completed) / completed
+                text += f", {format_duration(left)} left"
+        print(
+            f"{text}, {format_duration(elapsed)} so far  {note}".rstrip(),
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as people write it: 42 s, 3:05 min, 1:02:30 h."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60}:{whole % 60:02d} min"
+    return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d} h"

@@ -1,0 +1,1 @@
+"""From a style image and photographs to a trained image transformation network."""
