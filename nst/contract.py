@@ -31,6 +31,9 @@ PREFIX = "nst."
 
 Controls = Literal["none", "global", "regional"]
 
+_JSON_KINDS = {"tuple": list, "str": str, "int": int, "Controls": str, "Mapping": dict}
+"""What JSON makes of a field, by the first word of its annotation."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
@@ -92,12 +95,18 @@ class ModelInfo:
                 ) from None
         if values["schema"] != SCHEMA:
             raise ModelError(
-                f"{source} follows schema {values['schema']}, this program reads schema {SCHEMA};"
+                f"{source} follows schema {values['schema']!r}, this program reads schema {SCHEMA};"
                 " update nst or export the model again"
             )
+        for f in fields(cls):
+            if not isinstance(values[f.name], _JSON_KINDS[str(f.type).partition("[")[0]]):
+                raise ModelError(f"{source}: metadata {PREFIX + f.name} is missing or damaged")
         for name in ("styles", "style_sha256", "parity"):
             values[name] = tuple(values[name])
         info = cls(**values)
         if not info.styles or info.controls not in get_args(Controls):
             raise ModelError(f"{source}: metadata names no style or an unknown control")
+        has_names = all(isinstance(name, str) for name in info.styles)
+        if not has_names or min(info.size_multiple, info.bytes_per_pixel) < 1:
+            raise ModelError(f"{source}: metadata is damaged, a style's name or a size is none")
         return info

@@ -26,6 +26,11 @@ from nst.errors import UsageError
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
+Precision = Literal["auto", "float32", "bfloat16"]
+"""Dtype of the convolutions."""
+Weighting = Literal["balanced", "gatys"]
+"""Relative errors, or the plain sums of Gatys et al."""
+
 
 def setting(
     default: Any,  # noqa: ANN401

@@ -18,13 +18,8 @@ LINE_INTERVAL_S = 10.0
 
 
 def say(message: str) -> None:
-    """Print one line of talk to stderr."""
-    from rich.console import Console
-
-    if sys.stderr.isatty():
-        Console(stderr=True, highlight=False, markup=False, soft_wrap=True).print(message)
-    else:
-        print(message, file=sys.stderr, flush=True)
+    """Print one line of talk to stderr, above a progress bar where there is one."""
+    print(message, file=sys.stderr, flush=True)
 
 
 def result(text: str) -> None:
@@ -70,7 +65,13 @@ def progress(label: str, total: float | None) -> Iterator[Progress]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with RichProgress(*columns, console=Console(stderr=True), transient=False) as bar:
+    with RichProgress(
+        *columns,
+        console=Console(stderr=True),
+        transient=False,
+        # Redirected, a line of result would reach the terminal even where stdout is a file.
+        redirect_stdout=sys.stdout.isatty(),
+    ) as bar:
         task = bar.add_task(label, total=total, note="")
 
         class Bar:

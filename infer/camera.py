@@ -1,0 +1,295 @@
+"""A camera whose newest frame wins.
+
+OpenCV only. PyAV must not be imported beside it: both bundle FFmpeg and window libraries, and the
+two together froze programs on Linux (opencv/opencv#21952, PyAV#978). Files are painted by
+``infer.video``, which knows nothing of this module.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nst.errors import MediaError
+
+PATIENCE_S = 3.0
+"""How long a camera may give nothing, while it is opened again and again, before we give up."""
+RETRY_PAUSE_S = 0.25
+"""Pause between two tries to open a camera that was lost."""
+INDICES_TRIED = 8
+"""How many cameras are looked for where the system does not list them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """One frame of a camera."""
+
+    rgb: NDArray[np.uint8]
+    """(H, W, 3)."""
+    captured_at: float
+    """When OpenCV handed it over, on the clock of ``time.perf_counter``, s."""
+
+
+@dataclass(frozen=True, slots=True)
+class CameraInfo:
+    """A camera that gave a picture."""
+
+    index: int
+    width: int
+    height: int
+    name: str
+    """As the system calls it; empty where it does not say."""
+
+
+class Feed(Protocol):
+    """An opened camera."""
+
+    interval_s: float
+    """Seconds between two frames of a file played as a camera; 0 for a camera, which waits."""
+
+    def read(self) -> NDArray[np.uint8] | None:
+        """Wait for the next frame, RGB (H, W, 3); None when there is none."""
+
+    def close(self) -> None:
+        """Let go of the camera."""
+
+
+class Camera:
+    """A camera read by a thread into a slot of one frame, so that a slow painter skips frames.
+
+    A video file can take the place of the camera; it is played once, at its own speed.
+
+    Args:
+        device: Index, or path of a device or a video file.
+        width: Width to ask the camera for, px; ``size`` tells what it gives.
+        height: Height to ask the camera for, px.
+        open_feed: Opens the device; OpenCV does if not given.
+
+    Raises:
+        MediaError: OpenCV is not installed, the camera cannot be opened or gives no picture.
+    """
+
+    def __init__(
+        self,
+        device: int | str = 0,
+        *,
+        width: int | None = None,
+        height: int | None = None,
+        open_feed: Callable[[], Feed] | None = None,
+    ) -> None:
+        self.name = _name(device)
+        self.dropped = 0
+        """Frames that were overtaken by newer ones before anybody read them."""
+        self._open_feed = open_feed or (lambda: OpenCVFeed(device, width=width, height=height))
+        self._changed = threading.Condition()
+        self._is_stopped = threading.Event()
+        self._has_ended = False
+        self._slot: Shot | None = None
+        self._last_at = 0.0
+        feed = self._open_feed()
+        first = self._first_frame(feed)
+        self.size: tuple[int, int] = (first.shape[0], first.shape[1])
+        """Height and width of a frame, px."""
+        self._put(first)
+        self._thread = threading.Thread(target=self._run, args=(feed,), daemon=True)
+        self._thread.start()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no frame will come any more; a file ends, a camera does not."""
+        with self._changed:
+            return self._has_ended and self._slot is None
+
+    def read(self, timeout_s: float) -> Shot | None:
+        """Return a frame newer than the last one; None when none came within ``timeout_s``.
+
+        Raises:
+            MediaError: The camera has given nothing for ``PATIENCE_S``.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._slot is not None or self._has_ended, timeout_s)
+            shot, self._slot = self._slot, None
+            silent_s = time.perf_counter() - self._last_at
+            if shot is None and not self._has_ended and silent_s > PATIENCE_S:
+                raise MediaError(
+                    f"{self.name} has given no picture for {PATIENCE_S:g} s;"
+                    " is it unplugged, or taken by another program?"
+                )
+            return shot
+
+    def close(self) -> None:
+        """Stop reading and let go of the camera."""
+        self._is_stopped.set()
+        # A driver can hold a read for ten seconds; the thread ends by itself afterwards.
+        self._thread.join(timeout=1.0)
+
+    def _first_frame(self, feed: Feed) -> NDArray[np.uint8]:
+        deadline = time.perf_counter() + PATIENCE_S
+        while True:  # some cameras give nothing at first
+            frame = feed.read()
+            if frame is not None:
+                return frame
+            if feed.interval_s or time.perf_counter() > deadline:
+                feed.close()
+                raise MediaError(f"{self.name} was opened but gives no picture; try another one")
+            self._is_stopped.wait(RETRY_PAUSE_S / 5)
+
+    def _put(self, frame: NDArray[np.uint8]) -> None:
+        with self._changed:
+            self._last_at = time.perf_counter()
+            self.dropped += self._slot is not None
+            self._slot = Shot(frame, self._last_at)
+            self._changed.notify_all()
+
+    def _run(self, opened: Feed) -> None:
+        feed: Feed | None = opened
+        interval_s = opened.interval_s
+        while not self._is_stopped.wait(interval_s):
+            frame = feed.read() if feed is not None else None
+            if frame is not None:
+                self._put(frame)
+            elif interval_s:
+                break
+            else:
+                feed = self._reopened(feed)
+        if feed is not None:
+            feed.close()
+        with self._changed:
+            self._has_ended = True
+            self._changed.notify_all()
+
+    def _reopened(self, lost: Feed | None) -> Feed | None:
+        if lost is not None:
+            lost.close()
+        self._is_stopped.wait(RETRY_PAUSE_S)
+        try:
+            return self._open_feed()
+        except MediaError:
+            return None  # ``read`` gives up when this has gone on for too long
+
+
+class OpenCVFeed:
+    """A camera, or a video file in its place, opened by OpenCV.
+
+    Raises:
+        MediaError: OpenCV is not installed, or the device cannot be opened.
+    """
+
+    def __init__(self, device: int | str, *, width: int | None, height: int | None) -> None:
+        self._cv2 = load_opencv()
+        self._capture = self._cv2.VideoCapture(_index_or_path(device))
+        if not self._capture.isOpened():
+            self._capture.release()
+            raise MediaError(_cannot_open(device))
+        is_file = isinstance(device, str) and Path(device).is_file()
+        rate = self._capture.get(self._cv2.CAP_PROP_FPS) or 25.0
+        self.interval_s = 1 / rate if is_file else 0.0
+        if not is_file:
+            self._ask_for(width, height)
+
+    def read(self) -> NDArray[np.uint8] | None:
+        """Wait for the next frame, RGB (H, W, 3); None when there is none."""
+        try:
+            is_read, bgr = self._capture.read()
+            if not is_read or bgr is None:
+                return None
+            return np.asarray(self._cv2.cvtColor(bgr, self._cv2.COLOR_BGR2RGB), dtype=np.uint8)
+        except self._cv2.error:  # a camera that is unplugged in the middle of a frame
+            return None
+
+    def close(self) -> None:
+        """Let go of the camera."""
+        self._capture.release()
+
+    def _ask_for(self, width: int | None, height: int | None) -> None:
+        cv2, capture = self._cv2, self._capture
+        capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)  # the driver's queue is age, not speed
+        if width is None and height is None:
+            return
+        # Raw pictures of a large size do not fit through USB 2 at full rate, JPEG does.
+        capture.set(cv2.CAP_PROP_FOURCC, cv2.VideoWriter.fourcc(*"MJPG"))
+        if width is not None:
+            capture.set(cv2.CAP_PROP_FRAME_WIDTH, width)
+        if height is not None:
+            capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
+
+
+def list_cameras() -> list[CameraInfo]:
+    """Open every camera for a moment and return those that give a picture.
+
+    Raises:
+        MediaError: OpenCV is not installed.
+    """
+    load_opencv()
+    found = []
+    for index in _candidates():
+        try:
+            feed = OpenCVFeed(index, width=None, height=None)
+        except MediaError:
+            continue
+        frame = feed.read()
+        feed.close()
+        if frame is not None:
+            label = Path(f"/sys/class/video4linux/video{index}/name")
+            name = label.read_text(encoding="utf-8").strip() if label.is_file() else ""
+            found.append(CameraInfo(index, frame.shape[1], frame.shape[0], name))
+    return found
+
+
+def load_opencv() -> ModuleType:
+    """Import OpenCV and keep it from printing what our own errors say.
+
+    Raises:
+        MediaError: It is not installed.
+    """
+    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    try:
+        import cv2
+    except ImportError:
+        raise MediaError(
+            "the webcam needs the package opencv-python; install it: pip install 'nst[webcam]'"
+        ) from None
+    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    return cv2
+
+
+def _candidates() -> list[int]:
+    if not sys.platform.startswith("linux"):
+        return list(range(INDICES_TRIED))
+    numbers = (re.fullmatch(r"video(\d+)", p.name) for p in Path("/dev").glob("video*"))
+    return sorted(int(match[1]) for match in numbers if match)
+
+
+def _index_or_path(device: int | str) -> int | str:
+    """Return what OpenCV opens with the driver of the system: an index for ``/dev/video2``."""
+    match = re.fullmatch(r"(?:/dev/video)?(\d+)", str(device))
+    return int(match[1]) if match else str(device)
+
+
+def _name(device: int | str) -> str:
+    index = _index_or_path(device)
+    return f"camera {index}" if isinstance(index, int) else str(device)
+
+
+def _cannot_open(device: int | str) -> str:
+    index = _index_or_path(device)
+    if isinstance(index, str):
+        return f"{index} cannot be opened as a camera; `nst webcam --list` shows the cameras"
+    node = Path(f"/dev/video{index}")
+    if node.exists() and not os.access(node, os.R_OK | os.W_OK):
+        return f"camera {index}: permission denied on {node}; add yourself to the group video"
+    return (
+        f"camera {index} cannot be opened: there is none, or another program uses it;"
+        " `nst webcam --list` shows the cameras"
+    )

@@ -1,0 +1,259 @@
+"""The command ``nst stylize``. Nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Generator, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass
+from itertools import chain, groupby
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from infer.providers import Provider
+from nst.errors import InferenceError, NSTError, SomeFailed, UsageError
+from nst.settings import Settings, setting, with_settings
+from nst.terminal import format_duration, progress, result, result_json, say
+
+if TYPE_CHECKING:
+    from infer.images import Record
+    from infer.jobs import Job
+    from infer.stylizer import Stylizer
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+
+STDOUT = "-"
+
+
+@dataclass(frozen=True, kw_only=True)
+class StylizeConfig(Settings):
+    """Settings of ``nst stylize``."""
+
+    size: int = setting(
+        1024,
+        "Long side that the network sees, px; a larger picture is reduced, none is enlarged."
+        " 0: the picture's own size.",
+        low=0,
+    )
+    restore_size: bool = setting(
+        False, "Bring a reduced picture back to its own size.", flags=("--restore-size",)
+    )
+    original_colors: bool = setting(
+        False, "Keep the colours of the photograph.", flags=("--original-colors",)
+    )
+    strength: float = setting(
+        1.0, "Share of the painting, 0 (the photograph) to 1.", low=0.0, high=1.0
+    )
+    provider: Provider = setting(  # noqa: RUF009, a setting is made anew for each field
+        "auto", "Where to run; auto takes the best there is and says what it got."
+    )
+    format: Literal["png", "jpeg", "webp", "tiff"] | None = setting(
+        None, "Format of the pictures; the photograph's own if not given, PNG on stdout."
+    )
+    quality: int = setting(95, "Quality of JPEG and WebP, 1 to 100.", low=1, high=100)
+    max_pixels: int = setting(
+        64_000_000, "The largest picture that is read, width times height.", low=1
+    )
+    overwrite: bool = setting(False, "Replace files that exist.", flags=("--overwrite",))
+    skip_existing: bool = setting(
+        False, "Leave inputs alone whose output exists.", flags=("--skip-existing",)
+    )
+    json: bool = setting(
+        False, "Print one JSON object for each input to stdout.", flags=("--json",)
+    )
+
+
+@app.command()
+@with_settings(StylizeConfig)
+def stylize(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="Style model, the ONNX file of nst export.")
+    ],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUT",
+            help="Pictures, videos, folders with pictures, patterns, or - for stdin.",
+        ),
+    ],
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="A file for one input, a folder for more, - for stdout."
+            " Without it: photo-STYLE.jpg, or folder-STYLE/, where you are.",
+        ),
+    ] = None,
+    *,
+    settings: StylizeConfig,
+) -> None:
+    """Paint pictures and videos in the style of a model.
+
+    The paths of what was written go to stdout. An input that fails is named and the others are
+    painted (exit code 3). No file is replaced unless you say so.
+
+    - `nst stylize starry.onnx photo.jpg`
+    - `nst stylize starry.onnx holiday/ -o painted/ --size 2048`
+    - `curl URL | nst stylize starry.onnx - -o - > painted.png`
+    """
+    _check_flags(output, settings)
+    # Here, so that `nst --help` does not wait for numpy and ONNX Runtime.
+    from infer.jobs import check_targets, find_jobs, is_batch, place, style_name
+    from infer.stylizer import Stylizer
+    from infer.video import OUTPUT_SUFFIXES, VIDEO_SUFFIXES
+    from infer.video_writer import output_format
+
+    found = find_jobs(inputs, video_suffixes=VIDEO_SUFFIXES)
+    paint = Stylizer(
+        model,
+        provider=settings.provider,
+        size=settings.size or None,
+        restore_size=settings.restore_size,
+        original_colors=settings.original_colors,
+        strength=settings.strength,
+    )
+    say(paint.session.describe_provider())
+    jobs = place(
+        found,
+        output,
+        style=style_name(paint.info, model),
+        format=settings.format,
+        has_folder=is_batch(inputs),
+        moving_suffixes=OUTPUT_SUFFIXES,
+    )
+    if len(jobs) < len(found):
+        say(f"{len(found) - len(jobs)} pictures in the output folder are left out")
+    check_targets(jobs, may_exist=settings.overwrite or settings.skip_existing)
+    for job in jobs:
+        if job.is_moving and job.target is not None:
+            output_format(job.target)
+    _report(paint, _paint(paint, jobs, settings), len(jobs), settings)
+
+
+def _check_flags(output: str | None, settings: StylizeConfig) -> None:
+    if settings.overwrite and settings.skip_existing:
+        raise UsageError("--overwrite and --skip-existing exclude each other")
+    if output == STDOUT and settings.json:
+        raise UsageError("-o - and --json both want stdout; write to a file to get JSON")
+    if output == STDOUT and sys.stdout.isatty():
+        raise UsageError("-o - writes a picture to stdout, and stdout is the terminal; redirect it")
+
+
+def _paint(
+    paint: Stylizer, jobs: Sequence[Job], settings: StylizeConfig
+) -> Generator[Record, None, None]:
+    """Yield a record for each job; a row of pictures shares one bar, a video has its own."""
+    from infer.images import Record
+
+    for is_moving, group in groupby(jobs, key=lambda job: job.is_moving):
+        todo = []
+        for job in group:
+            if settings.skip_existing and job.target is not None and job.target.exists():
+                yield Record(name=job.name, target=job.target, is_skipped=True)
+            else:
+                todo.append(job)
+        if is_moving:
+            for job in todo:
+                yield _paint_moving(paint, job, settings)
+        else:
+            yield from _paint_still(paint, todo, settings)
+
+
+def _paint_still(
+    paint: Stylizer, jobs: Sequence[Job], settings: StylizeConfig
+) -> Generator[Record, None, None]:
+    from infer.images import paint_image
+
+    with progress("painting", len(jobs)) if len(jobs) > 1 else nullcontext() as bar:
+        for done, job in enumerate(jobs, start=1):
+            yield paint_image(
+                paint,
+                job,
+                overwrite=settings.overwrite,
+                format=settings.format or "png",
+                quality=settings.quality,
+                max_pixels=settings.max_pixels,
+            )
+            if bar is not None:
+                bar.update(done, job.name)
+
+
+def _paint_moving(paint: Stylizer, job: Job, settings: StylizeConfig) -> Record:
+    from infer.images import Record, paint_moving
+
+    with closing(paint_moving(paint, job, overwrite=settings.overwrite)) as records:
+        first = next(records)
+        if isinstance(first, Record):
+            return first
+        with progress(job.name, first.total_frames) as bar:
+            for record in chain([first], records):
+                if isinstance(record, Record):
+                    return record
+                bar.update(record.frame)
+                for note in record.notes:
+                    say(note)
+    raise AssertionError("the last record of a job is its Record")
+
+
+def _report(
+    paint: Stylizer, records: Generator[Record, None, None], n: int, settings: StylizeConfig
+) -> None:
+    """Print what became of each input, and end with the error that fits.
+
+    Raises:
+        NSTError: The error of the only input.
+        InferenceError: Every input failed.
+        SomeFailed: Some inputs failed.
+    """
+    failed: list[NSTError] = []
+    painted, skipped, is_hinted = 0, 0, False
+    started_at = time.monotonic()
+    with closing(records):
+        try:
+            for record in records:
+                if settings.json:
+                    result_json(record.to_json() | {"provider": paint.session.obtained})
+                if record.error is not None:
+                    failed.append(record.error)
+                    if n > 1:
+                        say(f"nst: {record.error}")
+                    continue
+                if record.is_skipped:
+                    skipped += 1
+                    say(f"{record.name}: skipped, {record.target} exists")
+                    continue
+                painted += 1
+                if record.target is not None and not settings.json:
+                    result(str(record.target))
+                _say_notes(record, with_hint=not is_hinted and not settings.restore_size)
+                is_hinted |= record.is_reduced
+        except KeyboardInterrupt:
+            say(f"{painted} of {n} inputs painted; add --skip-existing to go on from there")
+            raise
+    if n > 1 and not failed:
+        left = f", {skipped} skipped" if skipped else ""
+        took = format_duration(time.monotonic() - started_at)
+        say(f"{painted} of {n} inputs painted{left}, {took}")
+    if failed:
+        raise _failure(failed, n)
+
+
+def _failure(failed: Sequence[NSTError], n: int) -> NSTError:
+    if n == 1:
+        return failed[0]
+    if len(failed) == n:
+        return InferenceError(f"none of the {n} inputs could be painted")
+    return SomeFailed(f"{len(failed)} of {n} inputs failed, the others were written")
+
+
+def _say_notes(record: Record, *, with_hint: bool) -> None:
+    """Say what was done to a picture beside the painting; the first time, how to have it else."""
+    lines = [f"{record.name}: {note}" for note in record.notes]
+    if record.is_reduced and with_hint:
+        lines[-1] += "; --size 0 for all of it, --restore-size to bring it back"
+    for line in lines:
+        say(line)

@@ -1,0 +1,179 @@
+"""Painting one job: a record says what became of it, so that one failure stops no other."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.jobs import Format, Job
+from infer.stylizer import Stylizer
+from nst.errors import NSTError, OutputError
+from nst.files import describe
+from nst.image import MAX_PIXELS, Picture, check_output, encode_image, load_image, save_image
+
+if TYPE_CHECKING:
+    from infer.video import VideoRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """What became of one input."""
+
+    name: str
+    """The input as the user knows it."""
+    target: Path | None = None
+    """The file that was written; None: stdout, or nothing."""
+    width: int = 0
+    """Size of what was written, px."""
+    height: int = 0
+    decode_ms: float = 0.0
+    """Reading the photograph."""
+    paint_ms: float = 0.0
+    """The network, with resizing and colours; of a video all of the work."""
+    write_ms: float = 0.0
+    """Encoding and writing."""
+    notes: tuple[str, ...] = ()
+    """What was done to the picture beside the painting."""
+    frames: int | None = None
+    """Frames of a video; None for a still picture."""
+    is_reduced: bool = False
+    """Whether the network saw less than all pixels of the photograph."""
+    is_skipped: bool = False
+    """Whether it was left alone because its output exists."""
+    error: NSTError | None = None
+    """Why it failed."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the record as one flat object."""
+        if self.error is not None:
+            return {"input": self.name, "output": None, "error": str(self.error)}
+        values: dict[str, Any] = {
+            "input": self.name,
+            "output": None if self.target is None else str(self.target),
+        }
+        if self.is_skipped:
+            return values | {"skipped": True}
+        values |= {"width": self.width, "height": self.height, "paint_ms": round(self.paint_ms, 1)}
+        if self.frames is not None:
+            values["frames"] = self.frames
+        else:
+            values["decode_ms"] = round(self.decode_ms, 1)
+            values["write_ms"] = round(self.write_ms, 1)
+        return values | {"notes": list(self.notes)}
+
+
+def paint_image(
+    paint: Stylizer,
+    job: Job,
+    *,
+    overwrite: bool = False,
+    format: Format = "png",
+    quality: int = 95,
+    max_pixels: int = MAX_PIXELS,
+    stdin: BinaryIO | None = None,
+    stdout: BinaryIO | None = None,
+) -> Record:
+    """Paint one still picture; what a user can act on ends in the record, not in an exception.
+
+    Args:
+        paint: The model.
+        job: The input with its output.
+        overwrite: Whether a file that exists may be replaced.
+        format: Format of a picture that goes to stdout; a file's is in its suffix.
+        quality: Of JPEG and WebP, 1 to 100.
+        max_pixels: The largest photograph that is decoded, width times height.
+        stdin: Where a job without a source is read from; None: the program's.
+        stdout: Where a job without a target is written to; None: the program's.
+    """
+    try:
+        if job.problem is not None:
+            raise job.problem
+        started_at = time.perf_counter()
+        source = job.source or stdin or sys.stdin.buffer
+        photograph = load_image(source, name=job.name, max_pixels=max_pixels)
+        if job.target is not None:  # a JPEG holds no transparency: said before the work
+            has_alpha = photograph.alpha is not None
+            check_output(job.target, overwrite=overwrite, has_alpha=has_alpha)
+        read_at = time.perf_counter()
+        painted = paint(photograph, name=job.name)
+        painted_at = time.perf_counter()
+        if job.target is not None:
+            save_image(job.target, painted.rgb, painted.alpha, overwrite=overwrite, quality=quality)
+        else:
+            _write(stdout or sys.stdout.buffer, painted, format, quality)
+    except NSTError as error:
+        return Record(name=job.name, error=error)
+    return Record(
+        name=job.name,
+        target=job.target,
+        width=painted.width,
+        height=painted.height,
+        decode_ms=(read_at - started_at) * 1e3,
+        paint_ms=(painted_at - read_at) * 1e3,
+        write_ms=(time.perf_counter() - painted_at) * 1e3,
+        notes=painted.notes,
+        is_reduced=paint.is_reduced(photograph.height, photograph.width),
+    )
+
+
+def paint_moving(
+    paint: Stylizer, job: Job, *, overwrite: bool = False
+) -> Generator[VideoRecord | Record, None, None]:
+    """Paint a video or an animated picture: yield one record for each frame, last one for the job.
+
+    Args:
+        paint: The model; its size, colours and strength hold for every frame.
+        job: The input with its output, both files.
+        overwrite: Whether a file that exists may be replaced.
+    """
+    from infer.video import stylize_video  # here, because pictures do not need it
+
+    if job.source is None or job.target is None:
+        raise ValueError("a video is read from a file and written to a file")
+    seen: list[Picture] = []
+    is_reduced = False
+
+    def paint_frame(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        nonlocal is_reduced
+        painted = paint(frame, name=job.name)
+        if not seen:
+            seen.append(painted)
+            is_reduced = paint.is_reduced(frame.shape[0], frame.shape[1])
+        return painted.rgb
+
+    frames, started_at = 0, time.perf_counter()
+    try:
+        records = stylize_video(paint_frame, job.source, job.target, overwrite=overwrite)
+        with contextlib.closing(records):
+            for record in records:
+                frames = record.frame
+                yield record
+    except NSTError as error:
+        yield Record(name=job.name, error=error)
+        return
+    yield Record(
+        name=job.name,
+        target=job.target,
+        width=seen[0].width if seen else 0,
+        height=seen[0].height if seen else 0,
+        frames=frames,
+        paint_ms=(time.perf_counter() - started_at) * 1e3,
+        notes=seen[0].notes if seen else (),
+        is_reduced=is_reduced,
+    )
+
+
+def _write(stdout: BinaryIO, picture: Picture, format: Format, quality: int) -> None:
+    try:
+        stdout.write(encode_image(picture.rgb, picture.alpha, format=format, quality=quality))
+        stdout.flush()
+    except OSError as error:
+        raise OutputError(f"stdout: the picture cannot be written, {describe(error)}") from None

@@ -1,0 +1,318 @@
+"""Reading a video: its pictures in order, upright and RGB, and its sound untouched.
+
+PyAV only. OpenCV must not be imported beside it: both bundle FFmpeg and window libraries, and the
+two together froze programs on Linux (opencv/opencv#21952, PyAV#978). The camera lives in
+``infer.camera`` and this file knows nothing of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.display_matrix import turn_of, upright
+from nst.errors import MediaError
+
+if TYPE_CHECKING:
+    from av.audio.stream import AudioStream
+    from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+FALLBACK_RATE = Fraction(25)
+"""Frames per second where a file states none; used only for frames without a time stamp."""
+
+DEMUXERS = (
+    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,dv,ivf,nut,rm,wtv,yuv4mpegpipe,"
+    "h264,hevc,m4v,mjpeg,av1,obu,gif,apng,webp_pipe,mp3,wav,flac,aac,image2,png_pipe,jpeg_pipe"
+)
+"""The file formats that are read, by FFmpeg's names. No playlists: those name other files and the
+network, and a broken one is tried again for minutes."""
+
+# Colour matrices as FFmpeg numbers them in a stream (AVCOL_SPC), and swscale's name for each.
+MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020"}
+HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VideoInfo:
+    """What a video file says of itself before a frame is read."""
+
+    width: int
+    """Of the coded picture, px, before it is turned upright."""
+    height: int
+    """Of the coded picture, px, before it is turned upright."""
+    rate: Fraction
+    """Average frames per second."""
+    frames: int | None
+    """Number of frames, stated or estimated from the duration; None when neither is known."""
+    duration_s: float | None
+    """Duration of the pictures, seconds; None when it is not stated."""
+    sound: tuple[str, ...]
+    """Codec of each sound stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One picture of a video, upright."""
+
+    rgb: NDArray[np.uint8]
+    """(H, W, 3)."""
+    stamp: int
+    """When it is shown, in units of the reader's ``time_base``; strictly increasing."""
+    duration: int
+    """How long it is shown, in the same units; 0 when it is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Color:
+    """How the numbers of a video become colours; FFmpeg's numbers, 2 is unspecified."""
+
+    matrix: int
+    primaries: int
+    transfer: int
+
+    @property
+    def swscale(self) -> str:
+        """Name of the matrix for the conversion from and to RGB."""
+        return MATRICES[self.matrix]
+
+
+class VideoReader:
+    """An open video file; iterating gives frames and packets of sound in the order of the file.
+
+    Args:
+        path: Anything that FFmpeg reads and that has a video stream; an animated GIF or PNG too.
+
+    Raises:
+        MediaError: PyAV is not installed, or the file is missing, damaged or has no video.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.skipped = 0
+        """Damaged packets and frames that were left out so far."""
+        self.notes: list[str] = []
+        """What the caller should say: where the result will differ from the file."""
+        self._container = _open(path)
+        try:
+            self._stream = self._choose_stream()
+            self.sounds: tuple[AudioStream, ...] = tuple(self._container.streams.audio)
+            self.info = self._read_info()
+            self.time_base = self._stream.time_base or 1 / self.info.rate
+            self.color = self._read_color()
+        except BaseException:
+            self.close()
+            raise
+        self.is_sideways = False
+        """Whether width and height changed places when the frames were turned upright."""
+        self._last_stamp: int | None = None
+        self._last_end = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._container.close()
+
+    @property
+    def pixel_aspect(self) -> Fraction:
+        """Width of a pixel over its height, of the upright picture."""
+        aspect = self._stream.sample_aspect_ratio or Fraction(1)
+        return 1 / aspect if self.is_sideways else aspect
+
+    def seconds(self, stamp: int) -> float:
+        """Return a time stamp in seconds."""
+        return float(stamp * self.time_base)
+
+    def __iter__(self) -> Iterator[Frame | Packet[AudioStream]]:
+        """Yield every frame and every packet of sound.
+
+        Raises:
+            MediaError: Not a single frame could be decoded.
+        """
+        count = 0
+        for packet in self._packets():
+            if packet.stream.type == "audio":
+                if packet.dts is not None:  # the packet that ends a stream carries nothing
+                    yield packet
+                continue
+            for picture in self._decode(packet):
+                if (frame := self._convert(picture)) is not None:
+                    count += 1
+                    yield frame
+        if not count:
+            raise MediaError(
+                f"{self.path}: no frame could be decoded"
+                f" ({self._stream.codec_context.name}); the file is damaged or its codec unknown"
+            )
+        self._check_end()
+
+    def _choose_stream(self) -> VideoStream:
+        from av.stream import Disposition
+
+        # A cover picture in a sound file is a video stream by FFmpeg's reckoning.
+        videos = self._container.streams.video
+        streams = [s for s in videos if not s.disposition & Disposition.attached_pic]
+        if not streams:
+            raise MediaError(f"{self.path} has no video stream; give a video, not sound alone")
+        left_out = [f"{len(streams) - 1} more video"] if len(streams) > 1 else []
+        if subtitles := len(self._container.streams.subtitles):
+            left_out.append(f"{subtitles} subtitle")
+        if left_out:
+            self.notes.append(f"{self.path}: not carried over: {', '.join(left_out)} stream(s)")
+        return streams[0]
+
+    def _read_info(self) -> VideoInfo:
+        stream, container = self._stream, self._container
+        rate = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
+        duration = None
+        if stream.duration is not None and stream.time_base is not None:
+            duration = float(stream.duration * stream.time_base)
+        elif container.duration is not None:
+            duration = container.duration / 1e6
+        frames = stream.frames or (round(duration * rate) if duration else None)
+        return VideoInfo(
+            width=stream.codec_context.width,
+            height=stream.codec_context.height,
+            rate=rate,
+            frames=frames,
+            duration_s=duration,
+            sound=tuple(s.codec_context.name for s in container.streams.audio),
+        )
+
+    def _read_color(self) -> Color:
+        context = self._stream.codec_context
+        if name := HDR_TRANSFERS.get(context.color_trc):
+            self.notes.append(
+                f"{self.path}: HDR ({name}) is painted without tone mapping and written with 8 bits"
+            )
+        matrix = context.colorspace
+        if matrix not in MATRICES:  # untagged or RGB: the matrix that players assume by the size
+            matrix = 1 if context.height >= 720 else 6
+        return Color(matrix=matrix, primaries=context.color_primaries, transfer=context.color_trc)
+
+    def _packets(self) -> Iterator[Packet[Any]]:
+        from av import FFmpegError
+
+        packets = self._container.demux(self._stream, *self.sounds)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                return
+            except FFmpegError as error:
+                self.notes.append(f"{self.path}: reading stopped early, {_describe(error)}")
+                return
+            if packet.is_corrupt:
+                self.skipped += 1
+            else:
+                yield packet
+
+    def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
+        from av import FFmpegError
+
+        try:
+            frames = packet.decode()
+        except FFmpegError:
+            self.skipped += 1
+            return []
+        intact = [frame for frame in frames if not frame.is_corrupt]
+        self.skipped += len(frames) - len(intact)
+        return intact
+
+    def _convert(self, picture: VideoFrame) -> Frame | None:
+        stamp, duration = picture.pts, picture.duration or 0
+        if stamp is None:
+            step = max(1, round(1 / self.info.rate / self.time_base))
+            stamp = 0 if self._last_stamp is None else self._last_stamp + (duration or step)
+        if self._last_stamp is not None and stamp <= self._last_stamp:
+            self.skipped += 1  # its time is over: a player would not show it either
+            return None
+        self._last_stamp, self._last_end = stamp, stamp + duration
+        turn = turn_of(picture, self.path)
+        self.is_sideways = turn[0] == 0
+        return Frame(upright(self._to_rgb(picture), turn), stamp, duration)
+
+    def _to_rgb(self, picture: VideoFrame) -> NDArray[np.uint8]:
+        info = self.info
+        if (picture.width, picture.height) != (info.width, info.height):
+            self._note_once(
+                f"{self.path}: the size changes on the way to {picture.width}x{picture.height};"
+                f" every frame is scaled to {info.width}x{info.height}"
+            )
+        has_alpha = any(component.is_alpha for component in picture.format.components)
+        pixels: NDArray[Any] = picture.to_ndarray(
+            format="rgba" if has_alpha else "rgb24",
+            width=info.width,
+            height=info.height,
+            src_colorspace=None if picture.format.is_rgb else self.color.swscale,
+        )
+        if has_alpha and pixels[..., 3].min() < 255:
+            self._note_once(f"{self.path}: transparency is not carried over")
+        return pixels[..., :3]
+
+    def _note_once(self, note: str) -> None:
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def _check_end(self) -> None:
+        """Note when the pictures end well before the time that the file states."""
+        start = self._stream.start_time or 0
+        end_s, stated_s = self.seconds(self._last_end - start), self.info.duration_s
+        if stated_s is not None and stated_s - end_s > max(0.25, 0.05 * stated_s):
+            self.notes.append(
+                f"{self.path}: the pictures end at {end_s:.2f} s of {stated_s:.2f} s;"
+                " the file may be cut short"
+            )
+
+
+def probe_video(path: Path) -> VideoInfo:
+    """Read what a video file says of itself, without decoding it.
+
+    Raises:
+        MediaError: As for ``VideoReader``.
+    """
+    with VideoReader(Path(path)) as reader:
+        return reader.info
+
+
+def _open(path: Path) -> InputContainer:
+    try:
+        import av
+    except ImportError:
+        raise MediaError("videos need the package av; install it: pip install 'nst[video]'") from (
+            None
+        )
+    try:
+        options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
+        return av.open(str(path.absolute()), "r", container_options=options)
+    except av.FFmpegError as error:
+        raise MediaError(f"{path}: cannot be read as a video, {_describe(error)}") from None
+
+
+def _describe(error: Exception) -> str:
+    known = {
+        "Invalid data found when processing input": "it is damaged or no video",
+        "Invalid argument": "its format is none of those read here",
+        "End of file": "it is empty or cut short",
+    }
+    text = str(getattr(error, "strerror", None) or error)
+    return known.get(text, text.lower())

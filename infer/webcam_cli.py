@@ -1,0 +1,158 @@
+"""The command ``nst webcam``. Nothing heavy is imported before it runs."""
+
+from __future__ import annotations
+
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from infer.providers import Provider
+from nst.errors import UsageError
+from nst.settings import Settings, setting, with_settings
+from nst.terminal import result, say
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from infer.stylizer import Stylizer
+    from infer.webcam import Screen, Source
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebcamConfig(Settings):
+    """Settings of ``nst webcam``."""
+
+    camera: str = setting("0", "Number of the camera, or path of a device or a video file.")
+    size: int = setting(
+        640,
+        "Long side that the network sees, px; smaller is faster. 0: the camera's own size.",
+        low=0,
+    )
+    width: int | None = setting(None, "Width to ask the camera for, px.", low=1)
+    height: int | None = setting(None, "Height to ask the camera for, px.", low=1)
+    mirror: bool = setting(
+        True, "Show left and right as a mirror does.", flags=("--mirror/--no-mirror",)
+    )
+    original_colors: bool = setting(
+        False, "Keep the colours of the camera.", flags=("--original-colors",)
+    )
+    strength: float = setting(
+        1.0, "Share of the painting, 0 (the camera's picture) to 1.", low=0.0, high=1.0
+    )
+    provider: Provider = setting(
+        "auto", "Where to run; auto takes the best there is and says what it got."
+    )
+
+
+@app.command()
+@with_settings(WebcamConfig)
+def webcam(
+    model: Annotated[
+        Path | None, typer.Argument(metavar="MODEL", help="Style model, the file of nst export.")
+    ] = None,
+    list_only: Annotated[
+        bool, typer.Option("--list", help="Print the cameras that give a picture, and end.")
+    ] = False,
+    *,
+    settings: WebcamConfig,
+) -> None:
+    """Paint what a camera sees, in a window.
+
+    In the window: **q** or Escape ends, **s** saves the painting as a PNG file where you are, **m**
+    turns the mirror on and off, **o** the original colours.
+
+    - `nst webcam starry.onnx`
+    - `nst webcam starry.onnx --camera 1 --width 1280 --height 720 --size 960`
+    """
+    if list_only:
+        _list()
+        return
+    if model is None:
+        raise UsageError("nst webcam needs a MODEL, the ONNX file of a style")
+    # Here, so that `nst --help` does not wait for numpy, ONNX Runtime and OpenCV.
+    from infer.camera import Camera
+    from infer.stylizer import Stylizer
+    from infer.window import Window, check_display
+
+    check_display()
+    paint = Stylizer(
+        model,
+        provider=settings.provider,
+        size=settings.size or None,
+        original_colors=settings.original_colors,
+        strength=settings.strength,
+    )
+    say(paint.session.describe_provider())
+    with closing(Camera(settings.camera, width=settings.width, height=settings.height)) as camera:
+        say(_describe(camera.name, camera.size, settings))
+        _warm_up(paint, camera.size)
+        title = f"nst {', '.join(paint.info.styles)}"
+        _show(paint, camera, Window(title), settings)
+
+
+def _list() -> None:
+    from infer.camera import list_cameras
+
+    cameras = list_cameras()
+    for camera in cameras:
+        result(f"{camera.index}  {camera.width}x{camera.height}  {camera.name}".rstrip())
+    if not cameras:
+        say("no camera gives a picture")
+
+
+def _describe(name: str, size: tuple[int, int], settings: WebcamConfig) -> str:
+    height, width = size
+    line = f"{name}: {width}x{height}"
+    asked = (settings.width or width, settings.height or height)
+    return line if asked == (width, height) else f"{line}, not the {asked[0]}x{asked[1]} asked for"
+
+
+def _warm_up(paint: Stylizer, size: tuple[int, int]) -> None:
+    """Let the provider prepare itself for this size, so that the first frame does not wait."""
+    import numpy as np
+
+    paint(np.zeros((*size, 3), np.uint8), name="the camera's picture")
+
+
+def _show(paint: Stylizer, source: Source, screen: Screen, settings: WebcamConfig) -> None:
+    """Run the loop, save what is asked for and say at the end how it went."""
+    from infer.webcam import run_webcam
+    from nst.image import save_image
+
+    def paint_frame(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return paint(frame, name="the camera's picture").rgb
+
+    def switch_colors() -> None:
+        paint.original_colors = not paint.original_colors
+
+    frames, dropped, started_at = 0, 0, time.perf_counter()
+    records = run_webcam(
+        source, paint_frame, screen, mirror=settings.mirror, actions={"o": switch_colors}
+    )
+    try:
+        with closing(records):
+            for record in records:
+                frames, dropped = record.frame, record.dropped
+                if record.snapshot is not None:
+                    path = _free_name(paint.info.styles[0])
+                    save_image(path, record.snapshot)
+                    result(str(path))
+    finally:
+        elapsed_s = time.perf_counter() - started_at
+        fps = frames / elapsed_s if elapsed_s > 0 else 0.0
+        say(f"{frames} frames shown, {fps:.1f} frames/s, {dropped} of the camera's left out")
+
+
+def _free_name(style: str) -> Path:
+    """Return the first of ``style-001.png``, ``style-002.png`` ... that does not exist."""
+    number = 1
+    while (path := Path(f"{style}-{number:03d}.png")).exists():
+        number += 1
+    return path

@@ -1,0 +1,133 @@
+"""A window that shows pictures, with a line of text that is in no picture. OpenCV only."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from infer.camera import load_opencv
+from nst.errors import MediaError
+
+QUIT = "q"
+ESCAPE = 27
+PROBE = "import cv2; cv2.namedWindow('nst'); cv2.destroyAllWindows()"
+PROBE_TIMEOUT_S = 30
+
+
+class Window:
+    """A window on the screen.
+
+    Args:
+        title: What its bar says.
+
+    Raises:
+        MediaError: There is no display, or OpenCV was built without windows.
+    """
+
+    def __init__(self, title: str = "nst") -> None:
+        check_display()
+        self._cv2: Any = load_opencv()
+        self._title = title
+        self._is_sized = False
+        self._is_closed = False
+        flags = self._cv2.WINDOW_NORMAL | self._cv2.WINDOW_KEEPRATIO | self._cv2.WINDOW_GUI_NORMAL
+        try:
+            self._cv2.namedWindow(title, flags)
+        except self._cv2.error:
+            raise MediaError(_NO_WINDOWS) from None
+
+    def show(self, rgb: NDArray[np.uint8], caption: str = "") -> None:
+        """Show a picture with a line of text in its corner; the picture itself is not changed.
+
+        Args:
+            rgb: (H, W, 3).
+            caption: ASCII; the font knows nothing else.
+        """
+        if self._is_sized and not self._is_visible():
+            self._is_closed = True  # showing again would open a second window
+            return
+        picture = self._cv2.cvtColor(rgb, self._cv2.COLOR_RGB2BGR)
+        self._write(picture, caption)
+        if not self._is_sized:
+            self._cv2.resizeWindow(self._title, rgb.shape[1], rgb.shape[0])
+            self._is_sized = True
+        self._cv2.imshow(self._title, picture)
+
+    def key(self) -> str:
+        """Handle what happened to the window and return the key pressed, in lower case.
+
+        Returns:
+            One character, "" for none, "q" also for Escape and for the closed window.
+        """
+        code = self._cv2.waitKey(1)
+        if self._is_closed or (self._is_sized and not self._is_visible()):
+            return QUIT
+        if code < 0:
+            return ""
+        return QUIT if code & 0xFF == ESCAPE else chr(code & 0xFF).lower()
+
+    def close(self) -> None:
+        """Close the window."""
+        try:
+            self._cv2.destroyWindow(self._title)
+            self._cv2.waitKey(1)
+        except self._cv2.error:
+            pass  # it was closed with the mouse
+
+    def _is_visible(self) -> bool:
+        try:
+            return bool(self._cv2.getWindowProperty(self._title, self._cv2.WND_PROP_VISIBLE) >= 1)
+        except self._cv2.error:
+            return False
+
+    def _write(self, picture: NDArray[np.uint8], caption: str) -> None:
+        size = max(0.4, picture.shape[0] / 900)
+        place = (round(12 * size), round(32 * size))
+        font = self._cv2.FONT_HERSHEY_SIMPLEX
+        for color, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
+            thickness = max(1, round(width * size))
+            self._cv2.putText(
+                picture, caption, place, font, size, color, thickness, self._cv2.LINE_AA
+            )
+
+
+def check_display() -> None:
+    """See whether a window can be opened, before one is.
+
+    On Linux OpenCV's windows are Qt's, and Qt ends the whole process when it finds no display, so
+    that no error could be told. So another process tries first.
+
+    Raises:
+        MediaError: There is no display, or OpenCV was built without windows.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    load_opencv()
+    if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
+        raise MediaError(
+            "there is no display to show a window on (DISPLAY is not set); run this on a desktop,"
+            " or paint files with `nst stylize`"
+        )
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=PROBE_TIMEOUT_S
+    )
+    if done.returncode == 0:
+        return
+    if "cv2.error" in done.stderr:
+        raise MediaError(_NO_WINDOWS)
+    display = os.environ.get("DISPLAY") or "Wayland without X11 (install Xwayland)"
+    raise MediaError(
+        f"no window can be opened on the display {display}; run this on a desktop,"
+        " or paint files with `nst stylize`"
+    )
+
+
+_NO_WINDOWS = (
+    "this OpenCV has no windows; pip uninstall opencv-python-headless opencv-python,"
+    " then pip install opencv-python"
+)

@@ -1,0 +1,166 @@
+"""Checkpoints: tensors in safetensors, everything else in a JSON header. No pickle.
+
+A file is written under a temporary name, flushed and renamed, so a kill at any moment leaves the
+old one or the new one. The header carries a hash of the tensors, because neither safetensors nor
+a file system notices a flipped bit.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from nst.errors import CheckpointError
+from nst.files import atomic_write
+from nst.transformer import TransformerNet
+from nst.weights import hash_of_tensors
+
+SCHEMA = 1
+LAST = "last.safetensors"
+PREVIOUS = "prev.safetensors"
+HEADER_KEY = "nst"
+NETWORK_PREFIX = "network."
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Checkpoint:
+    """Tensors by name and a header of plain JSON values."""
+
+    tensors: Mapping[str, Tensor]
+    header: Mapping[str, Any] = field(default_factory=dict)
+
+
+def save_checkpoint(
+    path: Path, checkpoint: Checkpoint, *, keep_previous: Path | None = None
+) -> None:
+    """Write a checkpoint so that ``path`` holds the old one or the new one at any moment.
+
+    Args:
+        path: The file.
+        checkpoint: What it shall hold; every value must be finite.
+        keep_previous: Where the file that is replaced stays.
+
+    Raises:
+        CheckpointError: A tensor is not finite; nothing is written.
+        OutputError: The disk is full; the old file is kept.
+    """
+    for name, tensor in checkpoint.tensors.items():
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise CheckpointError(f"{path}: not written, {name} holds values that are not finite")
+    tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
+    header = {**checkpoint.header, "schema": SCHEMA, "tensors_sha256": hash_of_tensors(tensors)}
+    data = save(tensors, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    with atomic_write(path, keep_previous=keep_previous) as file:
+        file.write(data)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint and check the hash of its tensors.
+
+    Raises:
+        CheckpointError: The file is missing, damaged, no checkpoint of ours or of a newer schema.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise CheckpointError(f"{path}: no such checkpoint")
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            names = list(file.keys())
+            tensors = {name: file.get_tensor(name) for name in names}
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path}: damaged or no safetensors file ({error})") from None
+    if HEADER_KEY not in metadata:
+        raise CheckpointError(f"{path}: safetensors, but no checkpoint of this program")
+    header = json.loads(metadata[HEADER_KEY])
+    if header.get("schema") != SCHEMA:
+        raise CheckpointError(
+            f"{path}: schema {header.get('schema')}, this program reads schema {SCHEMA}"
+        )
+    if hash_of_tensors(tensors) != header.get("tensors_sha256"):
+        raise CheckpointError(f"{path}: damaged, its tensors do not have the hash that it names")
+    return Checkpoint(tensors, header)
+
+
+def network_tensors(network: TransformerNet) -> dict[str, Tensor]:
+    """Return the weights of a network under the names that they have in a checkpoint."""
+    return {NETWORK_PREFIX + name: tensor for name, tensor in network.state_dict().items()}
+
+
+def load_network(checkpoint: Checkpoint, *, source: str) -> TransformerNet:
+    """Rebuild the network of a checkpoint, in evaluation mode.
+
+    Raises:
+        CheckpointError: It holds no network, or one of another architecture.
+    """
+    dimensions = checkpoint.header.get("dimensions", {})
+    if dimensions.get("network") != "johnson" or not isinstance(dimensions.get("width"), int):
+        raise CheckpointError(f"{source}: holds no network of this program (found {dimensions})")
+    network = TransformerNet(dimensions["width"])
+    weights = {
+        name.removeprefix(NETWORK_PREFIX): tensor
+        for name, tensor in checkpoint.tensors.items()
+        if name.startswith(NETWORK_PREFIX)
+    }
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        raise CheckpointError(f"{source}: its weights do not fit the network ({first})") from None
+    return network.eval()
+
+
+def find_checkpoint(run: Path) -> Path:
+    """Return the newest checkpoint of a run folder, or the file itself when it is one.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    run = Path(run)
+    if run.is_file():
+        return run
+    for name in (LAST, PREVIOUS):
+        if (run / name).is_file():
+            return run / name
+    raise CheckpointError(f"{run}: no checkpoint in it ({LAST}); train one with `nst train`")
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:
+    """Return the state of an optimiser as tensors: ``optimizer.<parameter>.<entry>``."""
+    found = {}
+    for name, parameter in zip(names, _parameters(optimizer), strict=True):
+        for entry, value in optimizer.state.get(parameter, {}).items():
+            found[f"optimizer.{name}.{entry}"] = torch.as_tensor(value)
+    return found
+
+
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, names: list[str], tensors: Mapping[str, Tensor]
+) -> None:
+    """Put back what ``optimizer_tensors`` returned."""
+    for name, parameter in zip(names, _parameters(optimizer), strict=True):
+        prefix = f"optimizer.{name}."
+        optimizer.state[parameter] = {
+            key.removeprefix(prefix): _like(value, parameter)
+            for key, value in tensors.items()
+            if key.startswith(prefix)
+        }
+
+
+def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
+
+
+def _like(value: Tensor, parameter: Tensor) -> Tensor:
+    """Give a state tensor the device and memory format of its parameter; step counts stay."""
+    if value.shape != parameter.shape:
+        return value.clone()
+    return torch.empty_like(parameter).copy_(value)

@@ -1,0 +1,68 @@
+"""``nst evaluate``: judge a model by the measuring protocol."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from infer.providers import Provider
+from nst.config import ObjectiveConfig
+from nst.errors import DataError
+from nst.terminal import progress, result, result_json, say
+
+app = typer.Typer(add_completion=False)
+
+
+@app.command()
+def evaluate(
+    model: Annotated[Path, typer.Argument(help="An exported ONNX file.")],
+    style: Annotated[Path, typer.Option("--style", help="The style image it was trained for.")],
+    photos: Annotated[
+        Path, typer.Option("--photos", help="A folder of photographs it has not seen.")
+    ],
+    vgg: Annotated[str | None, typer.Option("--vgg", help="VGG-19 weights.")] = None,
+    provider: Annotated[Provider, typer.Option("--provider", help="Where the model runs.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Print J, S and C of a model on photographs it has not seen.
+
+    Photographs are judged at a long side of 384 px and against the style image at 512 px, both cut
+    to multiples of 8, after rounding to uint8. Figures made with other VGG-19 weights are not
+    comparable; the first line says which were used.
+    """
+    from infer.stylizer import Stylizer
+    from nst.image import find_images, fit_long_side, load_image, resize_image
+    from nst.judge import PHOTO_PX, STYLE_PX, judge, mean_score
+    from nst.losses import PerceptualLoss
+    from nst.tensors import crop_to_multiple, load_style
+    from nst.weights import find_weights
+
+    files = find_images(photos)
+    if not files:
+        raise DataError(f"--photos {photos}: no photographs in it")
+    image, _ = load_style(style, STYLE_PX)
+    criterion = PerceptualLoss.from_config(
+        find_weights(vgg, announce=say), image, ObjectiveConfig(vgg=vgg)
+    )
+    stylizer = Stylizer(model, provider=provider, size=None)
+    say(criterion.describe())
+    scores = []
+    with progress("judging", len(files)) as bar:
+        for done, file in enumerate(files, start=1):
+            picture = load_image(file)
+            height, width = fit_long_side(picture.height, picture.width, PHOTO_PX)
+            photo = crop_to_multiple(resize_image(picture.rgb, height, width))
+            scores += judge(lambda rgb: stylizer.run(rgb[None])[0], [photo], criterion)
+            bar.update(done, f"{file.name} J {scores[-1].total:.3f}")
+    mean = mean_score(scores)
+    if json:
+        each = {f.name: asdict(score) for f, score in zip(files, scores, strict=True)}
+        result_json({"mean": asdict(mean), "photographs": each, "model": str(model)})
+        return
+    result(
+        f"J {mean.total:.3f}  S {mean.style:.4f}  C {mean.content:.3f}"
+        f"  (unstyled S {mean.unstyled:.3f}; {len(scores)} photographs)"
+    )

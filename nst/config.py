@@ -1,0 +1,56 @@
+"""Settings that both ways of painting share, and those of the reference mode. Torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nst.settings import Precision, Settings, Weighting, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig(Settings):
+    """Settings of the objective. Pictures are RGB in [0, 1]."""
+
+    strength: float = setting(1.0, "How much style counts against content.", low=0.01, high=100)
+    preset: str = setting("pyramid", "Layers of the objective: pyramid or gatys.")
+    content_layer: str | None = setting(
+        None, "Content layer in place of the preset's: relu4_2, or relu3_3/2 at half size."
+    )
+    style_layers: str | None = setting(
+        None, "Style layers in place of the preset's, with commas: relu1_1,relu2_1/2."
+    )
+    weights: Weighting = setting(
+        "balanced", "balanced: relative errors; gatys: the paper's plain sums."
+    )
+    content_weight: float = setting(1.0, "Alpha, with --weights gatys.", low=0)
+    style_weight: float = setting(1e3, "Beta, with --weights gatys.", low=0)
+    tv_weight: float = setting(0.0, "Weight of total variation (mean |gradient|).", low=0)
+    style_size: int = setting(512, "Long side of the style image, px.", low=32, high=8192)
+    vgg: str | None = setting(
+        None, "VGG-19 weights; else $NST_VGG19, else torchvision's download (548 MB)."
+    )
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps.")
+    seed: int = setting(0, "Seed of everything that is drawn.", low=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimizeConfig(ObjectiveConfig):
+    """Settings of the reference mode."""
+
+    size: int = setting(
+        512, "Long side of the result, px; 0 for the photograph's own.", low=0, high=16384
+    )
+    optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", "Optimiser of the pixels.")
+    init: str = setting("content", "Start: content (the photograph), noise, or a picture file.")
+    scales: int = setting(
+        0, "Sizes from coarse to fine, each twice the last; 0: until 512 px or less.", high=8
+    )
+    evaluations: int = setting(300, "Evaluations of the objective at each size, at most.", low=1)
+    tolerance: float = setting(
+        1e-3, "Stop when 10 iterations lower J by less than this share; 0: never.", low=0, high=0.5
+    )
+    learning_rate: float = setting(0.02, "Step of Adam, in units of [0, 1].", low=1e-5, high=1)
+    precision: Precision = setting(
+        "float32", "Dtype of the convolutions; auto: bfloat16 where the hardware has it."
+    )

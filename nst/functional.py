@@ -1,0 +1,125 @@
+"""The terms of the objective as pure functions.
+
+Everything is computed for each picture of a batch; averaging over the batch is the caller's.
+Equation numbers: Gatys, Ecker and Bethge, "Image Style Transfer Using Convolutional Neural
+Networks", CVPR 2016.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def gram_matrix(features: Tensor) -> Tensor:
+    """Correlate the channels of a feature map with each other.
+
+        G[b, i, j] = sum over p of F[b, i, p] * F[b, j, p]
+
+    Gatys et al. 2016, eq. 3: a sum, divided by nothing. It is computed in float32 whatever the
+    dtype and autocast state: half precision overflows here, and inside autocast even a product of
+    float32 tensors would be rounded to bfloat16.
+
+    Args:
+        features: Activations F of one layer, ``(B, N, H, W)``.
+
+    Returns:
+        Gram matrices G, ``(B, N, N)``, symmetric; float32, or float64 for float64 features.
+    """
+    batch, channels = features.shape[:2]
+    with torch.autocast(features.device.type, enabled=False):
+        flat = features.reshape(batch, channels, -1)  # (B, N, M)
+        if flat.dtype != torch.float64:
+            flat = flat.float()
+        return flat @ flat.mT
+
+
+def content_loss(features: Tensor, target: Tensor) -> Tensor:
+    """Compare feature maps of the output and of the photograph.
+
+        1/2 * sum (F - P)^2
+
+    Gatys et al. 2016, eq. 1.
+
+    Args:
+        features: Activations F of the output, ``(B, N, H, W)``.
+        target: Activations P of the photograph, the same shape.
+
+    Returns:
+        One value for each picture, ``(B,)``, at least 0.
+    """
+    return 0.5 * _squared_error(features, target)
+
+
+def style_loss(gram: Tensor, target: Tensor, *, positions: int, target_positions: int) -> Tensor:
+    """Compare Gram matrices of the output and of the style image at one layer.
+
+        1 / (4 N^2 M^2) * sum (G - A)^2
+
+    Gatys et al. 2016, eq. 4. Differs: the paper resizes the style image to the size of the output.
+    Here sizes may differ, then each Gram matrix is divided by its own M; with equal sizes this is
+    the line above.
+
+    Args:
+        gram: Gram matrices G of the output, ``(B, N, N)``.
+        target: Gram matrix A of the style image, ``(1, N, N)`` or ``(B, N, N)``.
+        positions: Height times width M of the output's feature map.
+        target_positions: The same of the style image's.
+
+    Returns:
+        One value for each picture, ``(B,)``, at least 0.
+    """
+    channels = gram.shape[-1]
+    return _squared_error(gram / positions, target / target_positions) / (4 * channels**2)
+
+
+def relative_error(value: Tensor, target: Tensor, energy: Tensor) -> Tensor:
+    """Compare a tensor with a target, measured against the energy of the target.
+
+        sum (X - Y)^2 / E
+
+    With ``E = sum Y^2`` an X of zeros scores 1 and the target itself 0.
+
+    Args:
+        value: X, ``(B, ...)``.
+        target: Y, ``(B, ...)`` or ``(1, ...)``.
+        energy: E, ``(B,)`` or ``(1,)``, above 0.
+
+    Returns:
+        One value for each picture, ``(B,)``, at least 0.
+    """
+    return _squared_error(value, target) / energy
+
+
+def energy(value: Tensor) -> Tensor:
+    """Sum the squares of each sample in float32 or better: ``(B, ...)`` to ``(B,)``."""
+    return _squares(value).flatten(1).sum(1)
+
+
+def total_variation_loss(image: Tensor) -> Tensor:
+    """Average the absolute differences between neighbouring pixels.
+
+        mean |I[y+1, x] - I[y, x]| + mean |I[y, x+1] - I[y, x]|
+
+    Differs from Johnson et al. 2016 and Mahendran and Vedaldi 2015, who sum the squares: a mean of
+    absolute values does not depend on the size of the picture and spares sharp edges.
+
+    Args:
+        image: RGB in [0, 1], ``(B, 3, H, W)``; height and width at least 2.
+
+    Returns:
+        One value for each picture, ``(B,)``, in [0, 2].
+    """
+    rows = (image[..., 1:, :] - image[..., :-1, :]).abs().flatten(1).mean(1)
+    columns = (image[..., :, 1:] - image[..., :, :-1]).abs().flatten(1).mean(1)
+    return rows + columns
+
+
+def _squared_error(value: Tensor, target: Tensor) -> Tensor:
+    return energy(value - target)
+
+
+def _squares(value: Tensor) -> Tensor:
+    if value.dtype in (torch.float16, torch.bfloat16):
+        value = value.float()
+    return value * value

@@ -1,0 +1,105 @@
+"""Limited-memory BFGS for pictures: bounded to [0, 1], one accepted iteration at a time.
+
+Liu and Nocedal, "On the limited memory BFGS method for large scale optimization", 1989, with the
+projection of Bertsekas 1982: pixels at a bound that the gradient would push across are held, and
+every trial point is clipped. Each trial must satisfy Armijo's condition, so the objective never
+rises. ``torch.optim.LBFGS`` knows no bounds, evaluates the last point again at each call and,
+without its line search, accepts steps that make things worse.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+Objective = Callable[[Tensor], tuple[float, Tensor]]
+"""A picture, any shape, to its value and gradient."""
+
+ARMIJO = 1e-4
+FIRST_STEP_RMS = 0.01
+"""Root mean square of the first step, when nothing is known about the curvature."""
+TRIALS = 12
+"""Halvings of a step before it is given up."""
+
+
+@dataclass(eq=False)
+class LBFGS:
+    """The state of a minimisation.
+
+    Args:
+        objective: What is minimised.
+        image: The start; values in [0, 1].
+        history: Pairs of steps and gradient changes that are kept.
+    """
+
+    objective: Objective
+    image: Tensor
+    history: int = 20
+
+    def __post_init__(self) -> None:
+        self.image = self.image.detach().clamp(0, 1).contiguous()
+        self.value, self.gradient = self.objective(self.image)
+        self.evaluations = 1
+        self._pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=self.history)
+
+    def step(self) -> bool:
+        """Make one accepted iteration; False when no step lowers the objective any more."""
+        if self._search():
+            return True
+        if not self._pairs:
+            return False
+        self._pairs.clear()  # a stale picture of the curvature: try the gradient itself
+        return self._search()
+
+    def _search(self) -> bool:
+        is_held = ((self.image <= 0) & (self.gradient > 0)) | (
+            (self.image >= 1) & (self.gradient < 0)
+        )
+        free = self.gradient.masked_fill(is_held, 0)
+        direction = self._direction(free).masked_fill(is_held, 0)
+        share = 1.0
+        for _ in range(TRIALS):
+            trial = (self.image + share * direction).clamp(0, 1)
+            step = trial - self.image
+            slope = _dot(self.gradient, step)
+            if slope >= 0:
+                return False
+            value, gradient = self.objective(trial)
+            self.evaluations += 1
+            if value <= self.value + ARMIJO * slope:
+                self._remember(step, gradient - self.gradient)
+                self.image, self.value, self.gradient = trial, value, gradient
+                return True
+            share *= 0.5
+        return False
+
+    def _direction(self, gradient: Tensor) -> Tensor:
+        """Return minus the inverse Hessian times the gradient: the two-loop recursion."""
+        if not self._pairs:
+            rms = gradient.square().mean().sqrt()
+            return -gradient * (FIRST_STEP_RMS / rms.clamp(min=1e-30))
+        q = gradient.clone()
+        shares = []
+        for step, change, curvature in reversed(self._pairs):
+            share = _dot(step, q) / curvature
+            q.add_(change, alpha=-share)
+            shares.append(share)
+        step, change, curvature = self._pairs[-1]
+        q.mul_(curvature / _dot(change, change))
+        for (step, change, curvature), share in zip(self._pairs, reversed(shares), strict=True):
+            q.add_(step, alpha=share - _dot(change, q) / curvature)
+        return q.neg_()
+
+    def _remember(self, step: Tensor, change: Tensor) -> None:
+        curvature = _dot(step, change)
+        # Without positive curvature the inverse Hessian would not stay positive definite.
+        if curvature > 1e-10 * _dot(change, change) ** 0.5 * _dot(step, step) ** 0.5:
+            self._pairs.append((step, change, curvature))
+
+
+def _dot(a: Tensor, b: Tensor) -> float:
+    return float(torch.dot(a.reshape(-1), b.reshape(-1)))

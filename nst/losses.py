@@ -1,0 +1,375 @@
+"""The objective: content, style and total variation, one definition for both ways of painting.
+
+``PerceptualLoss`` is complete after construction: it holds the encoder and the targets of the
+style image. What a photograph asks for is computed by ``content_target``, once for the reference
+mode and once a step in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nst.config import ObjectiveConfig
+from nst.encoder import VGG19, depth_of
+from nst.errors import ImageError, UsageError
+from nst.functional import (
+    content_loss,
+    energy,
+    gram_matrix,
+    relative_error,
+    style_loss,
+    total_variation_loss,
+)
+from nst.settings import Weighting
+from nst.weights import VGGWeights
+
+STYLE_FACTOR = 4.5
+"""Weight of the mean relative style error in J: half the sum of the pyramid's nine terms."""
+ENERGY_FLOOR = 1e-3
+"""No style target counts with less energy than this share of the largest one's."""
+CONTENT_FLOOR = 0.25
+"""The photograph's content energy counts at least this share of the style image's per position."""
+LEAST_CONTRAST = 1.0 / 255.0
+"""A style image whose standard deviation is below this has no structure to paint with."""
+
+
+class Tap(NamedTuple):
+    """A layer of the encoder, looked at in a picture reduced ``scale`` times."""
+
+    layer: str
+    scale: int = 1
+
+    def __str__(self) -> str:
+        return self.layer if self.scale == 1 else f"{self.layer}/{self.scale}"
+
+
+@dataclass(frozen=True, slots=True)
+class Preset:
+    """Which layers of the encoder the objective looks at, and at which sizes."""
+
+    name: str
+    content: Tap
+    style: tuple[Tap, ...]
+
+    @property
+    def taps(self) -> tuple[Tap, ...]:
+        """Content and style together."""
+        return (self.content, *self.style)
+
+    @property
+    def deepest_layer(self) -> str:
+        """The last layer that the encoder must reach."""
+        return max((tap.layer for tap in self.taps), key=depth_of)
+
+    def __str__(self) -> str:
+        return f"{self.name} (content {self.content}; style {', '.join(map(str, self.style))})"
+
+
+PRESETS = {
+    "pyramid": Preset(
+        "pyramid",
+        Tap("relu3_3", 2),
+        tuple(
+            Tap(layer, scale) for scale in (1, 2, 4) for layer in ("relu1_1", "relu2_1", "relu3_1")
+        ),
+    ),
+    # The layers of Gatys et al. 2016, figure 1 and section 3.
+    "gatys": Preset(
+        "gatys",
+        Tap("relu4_2"),
+        tuple(Tap(f"relu{block}_1") for block in range(1, 6)),
+    ),
+}
+
+
+def find_preset(
+    name: str, *, content_layer: str | None = None, style_layers: Sequence[str] = ()
+) -> Preset:
+    """Return a preset by name, with its layers replaced where others are asked for.
+
+    Args:
+        name: ``pyramid`` or ``gatys``.
+        content_layer: ``relu4_2``, or ``relu3_3/2`` for the picture at half size.
+        style_layers: The same, several.
+
+    Raises:
+        UsageError: There is no such preset, layer or scale.
+    """
+    if name not in PRESETS:
+        raise UsageError(f"--preset must be one of {', '.join(PRESETS)}, got {name}")
+    preset = PRESETS[name]
+    if content_layer is None and not style_layers:
+        return preset
+    content = preset.content if content_layer is None else parse_tap(content_layer)
+    style = tuple(parse_tap(layer) for layer in style_layers) or preset.style
+    return Preset(f"{name} changed", content, style)
+
+
+def parse_tap(text: str) -> Tap:
+    """Read ``relu3_1`` or ``relu3_1/2``.
+
+    Raises:
+        UsageError: The layer is unknown or the scale is not 1, 2, 4 or 8.
+    """
+    layer, slash, scale = text.partition("/")
+    depth_of(layer)
+    if slash and scale not in ("1", "2", "4", "8"):
+        raise UsageError(f"{text}: the scale behind the slash must be 1, 2, 4 or 8")
+    return Tap(layer, int(scale) if slash else 1)
+
+
+@dataclass(frozen=True, slots=True)
+class LossWeights:
+    """What each term counts in the total."""
+
+    content: float = 1.0
+    style: float = STYLE_FACTOR
+    total_variation: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LossTerms:
+    """The terms of the objective for each picture of a batch, not yet weighted."""
+
+    content: Tensor
+    """``(B,)``; C of the balanced objective."""
+    style: Tensor
+    """``(B,)``; S of the balanced objective."""
+    total_variation: Tensor
+    """``(B,)``."""
+    weights: LossWeights
+
+    @property
+    def total(self) -> Tensor:
+        """The weighted sum, averaged over the batch: what is minimised."""
+        return self.per_picture.mean()
+
+    @property
+    def per_picture(self) -> Tensor:
+        """The weighted sum for each picture, ``(B,)``."""
+        return (
+            self.weights.content * self.content
+            + self.weights.style * self.style
+            + self.weights.total_variation * self.total_variation
+        )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContentTarget:
+    """What a batch of photographs asks of the output."""
+
+    features: Tensor
+    """P, ``(B, N, h, w)``."""
+    energy: Tensor
+    """What its errors are measured against, ``(B,)``."""
+
+
+class StyleLoss(nn.Module):
+    """Distance between the Gram matrices of a picture and those of a fixed style image at one tap.
+
+    ``balanced`` gives sum (G - A)^2 / E with Gram matrices divided by their positions, ``gatys``
+    the term of Gatys et al. 2016, eq. 4.
+
+    Args:
+        gram: Gram matrix of the style image, ``(1, N, N)``, undivided.
+        positions: Height times width of the feature map it was made from.
+        target_energy: E, ``(1,)``; None for ``gatys``.
+    """
+
+    target: Tensor
+    target_energy: Tensor | None
+
+    def __init__(self, gram: Tensor, positions: int, target_energy: Tensor | None) -> None:
+        super().__init__()
+        self.positions = positions
+        self.register_buffer("target", gram.detach().clone(), persistent=False)
+        self.register_buffer("target_energy", target_energy, persistent=False)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return one value for each picture: ``(B, N, H, W)`` to ``(B,)``."""
+        gram = gram_matrix(features)
+        positions = features.shape[-2] * features.shape[-1]
+        if self.target_energy is None:
+            return style_loss(
+                gram, self.target, positions=positions, target_positions=self.positions
+            )
+        return relative_error(gram / positions, self.target / self.positions, self.target_energy)
+
+
+class PerceptualLoss(nn.Module):
+    """Content and style measured by VGG-19, total variation beside them.
+
+    Balanced (the default)::
+
+        S = mean over taps of  sum (G - A)^2 / sum A^2
+        C = sum (F - P)^2 / max(sum P^2, 0.25 * sum Q^2)
+        J = 4.5 * strength * S + C + tv_weight * total variation
+
+    with Gram matrices divided by their positions and Q the style image's own content features,
+    scaled to the positions of P. Plain weights (``gatys``)::
+
+        content_weight * content + strength * style_weight * style + tv_weight * total variation
+
+    with the sums of Gatys et al. 2016. Differs from the paper: see ``nst.functional.style_loss``.
+
+    Args:
+        weights: VGG-19.
+        style: The style image, RGB in [0, 1], ``(1, 3, H, W)``.
+        preset: Layers and scales.
+        weighting: ``balanced`` or ``gatys``.
+        strength: How much style counts against content; 1 is the default of both weightings.
+        tv_weight: Weight of total variation.
+        content_weight: Alpha of the plain weights.
+        style_weight: Beta of the plain weights.
+
+    Raises:
+        ImageError: The style image is flat or too small.
+        WeightsError: The weights stop before a layer of the preset.
+    """
+
+    def __init__(
+        self,
+        weights: VGGWeights,
+        style: Tensor,
+        *,
+        preset: Preset = PRESETS["pyramid"],
+        weighting: Weighting = "balanced",
+        strength: float = 1.0,
+        tv_weight: float = 0.0,
+        content_weight: float = 1.0,
+        style_weight: float = 1e3,
+    ) -> None:
+        super().__init__()
+        _check_style(style)
+        self.encoder = VGG19(weights, deepest=preset.deepest_layer)
+        self.encoder.to(style.device, style.dtype)
+        self.preset = preset
+        self.weighting = weighting
+        if weighting == "balanced":
+            self.weights = LossWeights(1.0, STYLE_FACTOR * strength, tv_weight)
+        else:
+            self.weights = LossWeights(content_weight, style_weight * strength, tv_weight)
+        with torch.no_grad():
+            features = self._features(style, preset.taps)
+            self.style_losses = self._style_losses([features[tap] for tap in preset.style])
+            content = features[preset.content]
+        per_position = energy(content) / (content.shape[-2] * content.shape[-1])
+        self.register_buffer("style_content_energy", per_position, persistent=False)
+
+    style_content_energy: Tensor
+
+    @classmethod
+    def from_config(
+        cls, weights: VGGWeights, style: Tensor, config: ObjectiveConfig
+    ) -> PerceptualLoss:
+        """Build the objective that settings describe.
+
+        Raises:
+            UsageError: A preset or layer is unknown.
+            ImageError: The style image is flat or too small.
+            WeightsError: The weights stop before a layer.
+        """
+        preset = find_preset(
+            config.preset,
+            content_layer=config.content_layer,
+            style_layers=config.style_layers.split(",") if config.style_layers else (),
+        )
+        return cls(
+            weights,
+            style,
+            preset=preset,
+            weighting=config.weights,
+            strength=config.strength,
+            tv_weight=config.tv_weight,
+            content_weight=config.content_weight,
+            style_weight=config.style_weight,
+        )
+
+    def content_target(self, photograph: Tensor) -> ContentTarget:
+        """Return what photographs, RGB in [0, 1], ``(B, 3, H, W)``, ask of their outputs.
+
+        Their features are computed without gradients, in a pass of their own that ends at the
+        content layer.
+        """
+        tap = self.preset.content
+        with torch.no_grad():
+            features = self._features(photograph, [tap])[tap]
+            positions = features.shape[-2] * features.shape[-1]
+            floor = CONTENT_FLOOR * self.style_content_energy * positions
+            return ContentTarget(features, torch.maximum(energy(features), floor))
+
+    def forward(self, output: Tensor, target: ContentTarget) -> LossTerms:
+        """Measure outputs, RGB in [0, 1], ``(B, 3, H, W)``, against photographs and style.
+
+        Raises:
+            ImageError: A picture is too small for the layers of the preset.
+        """
+        features = self._features(output, self.preset.taps)
+        content_features = features[self.preset.content]
+        style = torch.stack(
+            [
+                loss(features[tap])
+                for tap, loss in zip(self.preset.style, self.style_losses, strict=True)
+            ]
+        )  # (taps, B)
+        if self.weighting == "balanced":
+            content = relative_error(content_features, target.features, target.energy)
+            style = style.mean(0)
+        else:
+            content = content_loss(content_features, target.features)
+            style = style.sum(0)
+        return LossTerms(content, style, total_variation_loss(output), self.weights)
+
+    def describe(self) -> str:
+        """Say in one line which preset, weighting and encoder this is."""
+        weights = self.weights
+        return (
+            f"preset {self.preset}; {self.weighting} weights, content {weights.content:g},"
+            f" style {weights.style:g}, total variation {weights.total_variation:g};"
+            f" VGG-19 {self.encoder.source}"
+        )
+
+    def _features(self, image: Tensor, taps: Sequence[Tap]) -> dict[Tap, Tensor]:
+        """Return the activations at each tap: one pass of the encoder for each scale."""
+        found: dict[Tap, Tensor] = {}
+        for scale in sorted({tap.scale for tap in taps}):
+            layers = [tap.layer for tap in taps if tap.scale == scale]
+            activations = self.encoder(reduce_image(image, scale), layers)
+            found |= {Tap(layer, scale): value for layer, value in activations.items()}
+        return found
+
+    def _style_losses(self, features: Sequence[Tensor]) -> nn.ModuleList:
+        grams = [gram_matrix(value) for value in features]
+        positions = [value.shape[-2] * value.shape[-1] for value in features]
+        if self.weighting == "gatys":
+            return nn.ModuleList(
+                StyleLoss(gram, m, None) for gram, m in zip(grams, positions, strict=True)
+            )
+        energies = torch.cat([energy(gram / m) for gram, m in zip(grams, positions, strict=True)])
+        energies = energies.clamp(min=ENERGY_FLOOR * energies.max().item())
+        return nn.ModuleList(
+            StyleLoss(gram, m, energies[i : i + 1])
+            for i, (gram, m) in enumerate(zip(grams, positions, strict=True))
+        )
+
+
+def reduce_image(image: Tensor, scale: int) -> Tensor:
+    """Average pixels in squares of ``scale``, a power of two; odd rests average what is there."""
+    while scale > 1:
+        image = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
+        scale //= 2
+    return image
+
+
+def _check_style(style: Tensor) -> None:
+    if min(style.shape[-2:]) < 2 or style.std(dim=(-2, -1)).max().item() < LEAST_CONTRAST:
+        raise ImageError(
+            f"the style image ({style.shape[-1]}x{style.shape[-2]} px) is flat:"
+            " it has no structure to paint with"
+        )

@@ -1,0 +1,220 @@
+"""The reference mode: the pixels of one picture are optimised on the objective of the training.
+
+Gatys, Ecker and Bethge 2016, section 3. Differs: the start is the photograph and not noise unless
+noise is asked for; pixels stay in [0, 1]; big pictures are painted coarse to fine (Gatys et al.
+2017, section 6), the style image reduced along with the photograph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from nst.config import OptimizeConfig
+from nst.errors import UsageError
+from nst.lbfgs import LBFGS
+from nst.losses import ContentTarget, LossTerms, PerceptualLoss
+from nst.runtime import autocast, choose_precision
+from nst.weights import VGGWeights
+
+WINDOW = 10
+"""Iterations over which the relative change is taken."""
+COARSE_PX = 512
+"""Without a number of scales the coarsest long side is at most this."""
+NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.15
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class OptimizeRecord:
+    """One accepted iteration."""
+
+    image: Tensor
+    """The picture so far, RGB in [0, 1], ``(1, 3, h, w)`` at the size of this scale."""
+    scale: int
+    """From 1, the coarsest."""
+    scales: int
+    iteration: int
+    """Accepted iterations at this scale; 0 is the start."""
+    evaluations: int
+    """Evaluations of the objective at this scale."""
+    total: float
+    content: float
+    style: float
+    total_variation: float
+    reason: str = ""
+    """Why this scale ends here, when it does."""
+
+
+def optimize(
+    photograph: Tensor,
+    style: Tensor,
+    weights: VGGWeights,
+    config: OptimizeConfig,
+    *,
+    start: Tensor | None = None,
+) -> Iterator[OptimizeRecord]:
+    """Paint one photograph and yield a record for each accepted iteration.
+
+    Args:
+        photograph: RGB in [0, 1], ``(1, 3, H, W)``, in the size of the result.
+        style: RGB in [0, 1], ``(1, 3, h, w)``, in the size of ``config.style_size``.
+        weights: VGG-19.
+        config: Settings; ``size`` and ``style_size`` have been applied by the caller.
+        start: The picture to begin with when ``config.init`` names a file, any size.
+
+    Raises:
+        ImageError: A picture is too small or the style image is flat.
+        UsageError: ``init`` asks for a start that was not given.
+    """
+    scales = config.scales or scales_for(max(photograph.shape[-2:]))
+    image = _first_image(photograph, config, start)
+    for scale in range(1, scales + 1):
+        factor = 2 ** (scales - scale)
+        photo_now, style_now = _reduce(photograph, factor), _reduce(style, factor)
+        criterion = PerceptualLoss.from_config(weights, style_now, config)
+        image = _resize(image, photo_now.shape[-2], photo_now.shape[-1])
+        for record in _one_scale(image, photo_now, criterion, config, scale, scales):
+            yield record
+            image = record.image
+
+
+def _one_scale(
+    image: Tensor,
+    photograph: Tensor,
+    criterion: PerceptualLoss,
+    config: OptimizeConfig,
+    scale: int,
+    scales: int,
+) -> Iterator[OptimizeRecord]:
+    evaluator = _Evaluator(criterion, photograph, config)
+    steps = _lbfgs if config.optimizer == "lbfgs" else _adam
+    totals: list[float] = []
+    for iteration, (now, evaluations, terms, ended) in enumerate(steps(image, evaluator, config)):
+        totals.append(float(terms.total.detach()))
+        reason = ended or _reason(totals, evaluations, config)
+        yield OptimizeRecord(
+            now,
+            scale,
+            scales,
+            iteration,
+            evaluations,
+            total=totals[-1],
+            content=float(terms.content.detach().mean()),
+            style=float(terms.style.detach().mean()),
+            total_variation=float(terms.total_variation.detach().mean()),
+            reason=reason,
+        )
+        if reason:
+            return
+
+
+class _Evaluator:
+    """The objective of one scale as a function of the pixels."""
+
+    def __init__(
+        self, criterion: PerceptualLoss, photograph: Tensor, config: OptimizeConfig
+    ) -> None:
+        self.criterion = criterion.to(memory_format=torch.channels_last)
+        self.dtype = choose_precision(config.precision, photograph.device)
+        with autocast(photograph.device, self.dtype):
+            photograph = photograph.contiguous(memory_format=torch.channels_last)
+            self.target: ContentTarget = criterion.content_target(photograph)
+        self.terms: LossTerms | None = None
+
+    def __call__(self, image: Tensor) -> tuple[float, Tensor]:
+        """Return value and gradient; the terms stay in ``terms``."""
+        image = image.detach().requires_grad_(True)
+        with autocast(image.device, self.dtype):
+            pixels = image.contiguous(memory_format=torch.channels_last)
+            terms = self.criterion(pixels, self.target)
+        total = terms.total
+        (gradient,) = torch.autograd.grad(total, image)
+        self.terms = terms
+        return float(total.detach()), gradient.contiguous()
+
+
+_Steps = Iterator[tuple[Tensor, int, LossTerms, str]]
+
+
+def _lbfgs(image: Tensor, evaluator: _Evaluator, config: OptimizeConfig) -> _Steps:
+    # A trial that was not accepted may have left its terms behind: they are kept by value.
+    seen: dict[float, LossTerms] = {}
+
+    def objective(trial: Tensor) -> tuple[float, Tensor]:
+        value, gradient = evaluator(trial)
+        assert evaluator.terms is not None
+        seen[value] = evaluator.terms
+        return value, gradient
+
+    state = LBFGS(objective, image)
+    yield state.image, state.evaluations, seen[state.value], ""
+    while True:
+        is_lower = state.step()
+        terms = seen[state.value]
+        seen.clear()
+        seen[state.value] = terms
+        yield state.image, state.evaluations, terms, "" if is_lower else "no step lowers J"
+
+
+def _adam(image: Tensor, evaluator: _Evaluator, config: OptimizeConfig) -> _Steps:
+    pixels = image.detach().clamp(0, 1).contiguous().requires_grad_(True)
+    optimizer = torch.optim.Adam([pixels], lr=config.learning_rate)
+    evaluations = 0
+    while True:
+        before = pixels.detach().clone()
+        _, pixels.grad = evaluator(pixels)
+        evaluations += 1
+        assert evaluator.terms is not None
+        yield before, evaluations, evaluator.terms, ""
+        optimizer.step()
+        with torch.no_grad():
+            pixels.clamp_(0, 1)
+
+
+def _reason(totals: list[float], evaluations: int, config: OptimizeConfig) -> str:
+    if evaluations >= config.evaluations:
+        return f"{evaluations} evaluations"
+    if len(totals) > WINDOW:
+        then, now = totals[-1 - WINDOW], totals[-1]
+        if config.tolerance > 0 and then - now < config.tolerance * then:
+            return f"{WINDOW} iterations lowered J by less than {config.tolerance:g} of it"
+    return ""
+
+
+def _first_image(photograph: Tensor, config: OptimizeConfig, start: Tensor | None) -> Tensor:
+    if config.init == "content":
+        return photograph
+    if config.init == "noise":
+        generator = torch.Generator().manual_seed(config.seed)
+        noise = torch.randn(photograph.shape, generator=generator).to(photograph.device)
+        return (NOISE_MEAN + NOISE_DEVIATION * noise).clamp(0, 1)
+    if start is None:
+        raise UsageError(f"--init must be content, noise or a picture file, got {config.init}")
+    return start.to(photograph.device)
+
+
+def scales_for(long_side: int) -> int:
+    """Return how many sizes lead from at most ``COARSE_PX`` to a long side, each twice the last."""
+    scales = 1
+    while long_side > COARSE_PX:
+        long_side = (long_side + 1) // 2
+        scales += 1
+    return scales
+
+
+def _reduce(image: Tensor, factor: int) -> Tensor:
+    height, width = (max(1, round(side / factor)) for side in image.shape[-2:])
+    return _resize(image, height, width)
+
+
+def _resize(image: Tensor, height: int, width: int) -> Tensor:
+    if image.shape[-2:] == (height, width):
+        return image
+    resized = F.interpolate(
+        image, (height, width), mode="bicubic", antialias=True, align_corners=False
+    )
+    return resized.clamp(0, 1)

@@ -1,0 +1,333 @@
+"""``nst stylize`` as a user meets it: streams, exit codes, lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+import infer.images
+import infer.memory
+from nst.cli import app
+from nst.image import load_image
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, photo: NDArray[np.uint8]) -> Path:
+    """A current folder with three photographs and a damaged file."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("a.png", "f/b.png", "f/deep/c.png"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(photo).save(name)
+    Path("bad.png").write_bytes(Path("a.png").read_bytes()[:200])
+    return tmp_path
+
+
+def stylize(*arguments: str | Path, input: bytes | None = None) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(app, ["stylize", *map(str, arguments)], input=input)
+
+
+def in_a_process(*arguments: str | Path, input: bytes | None = None) -> tuple[int, bytes, str]:
+    """Run the command in a fresh interpreter; return exit code, stdout, stderr."""
+    command = [sys.executable, "-m", "nst", "stylize", *arguments]
+    done = subprocess.run(command, input=input, capture_output=True)
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+def pixels(source: str | BytesIO) -> NDArray[np.uint8]:
+    """Read a picture with Pillow alone."""
+    with Image.open(source) as image:
+        return np.asarray(image)
+
+
+def lines_of(text: str) -> list[str]:
+    return text.splitlines()
+
+
+# --- results -------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("here")
+def test_one_picture(invert_model: Path, photo: NDArray[np.uint8]) -> None:
+    """By hand: the negative; its path on stdout, what ran on stderr."""
+    done = stylize(invert_model, "a.png")
+    assert (done.exit_code, done.stdout) == (0, "a-negative.png\n")
+    assert done.stderr.startswith("provider: asked ")
+    np.testing.assert_array_equal(pixels("a-negative.png"), 255 - photo)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_folder_keeps_its_structure(invert_model: Path, photo: NDArray[np.uint8]) -> None:
+    done = stylize(invert_model, "f", "-o", "out/")
+    assert done.exit_code == 0
+    assert [Path(line) for line in lines_of(done.stdout)] == [
+        Path("out/b.png"),
+        Path("out/deep/c.png"),
+    ]
+    np.testing.assert_array_equal(pixels("out/deep/c.png"), 255 - photo)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_reduced_picture_is_said_aloud_with_what_to_do(invert_model: Path) -> None:
+    """The first time with the flags, then without."""
+    done = stylize(invert_model, "a.png", "f", "-o", "out", "--size", "32")
+    notes = [line for line in lines_of(done.stderr) if " painted at " in line]
+    assert notes[0] == (
+        "a.png: 64x48 painted at 32x24; --size 0 for all of it, --restore-size to bring it back"
+    )
+    assert [note.partition(": ")[2] for note in notes[1:]] == ["64x48 painted at 32x24"] * 2
+    assert pixels("out/a.png").shape == (24, 32, 3)
+
+
+@pytest.mark.usefixtures("here")
+def test_size_0_is_the_photographs_own(
+    invert_model: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.fromarray(photo).resize((1100, 30)).save("wide.png")
+    assert stylize(invert_model, "wide.png", "--size", "0", "-o", "x.png").exit_code == 0
+    assert pixels("x.png").shape == (30, 1100, 3)
+    assert stylize(invert_model, "wide.png", "-o", "y.png").exit_code == 0
+    assert pixels("y.png").shape == (28, 1024, 3)
+    done = stylize(invert_model, "wide.png", "-o", "z.png", "--restore-size")
+    assert pixels("z.png").shape == (30, 1100, 3)
+    assert "painted at 1024x28 and enlarged again\n" in done.stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_colours_and_strength_reach_the_painting(
+    invert_model: Path, photo: NDArray[np.uint8]
+) -> None:
+    """By invariant: strength 0 is the photograph; with its own colours it is not the negative."""
+    stylize(invert_model, "a.png", "-o", "x.png", "--strength", "0")
+    np.testing.assert_array_equal(pixels("x.png"), photo)
+    stylize(invert_model, "a.png", "-o", "y.png", "--original-colors")
+    assert (pixels("y.png") != 255 - photo).any()
+
+
+@pytest.mark.usefixtures("here")
+def test_json_is_one_object_for_each_input(invert_model: Path) -> None:
+    done = stylize(invert_model, "a.png", "bad.png", "none.png", "-o", "out", "--json")
+    first, bad, none = [json.loads(line) for line in lines_of(done.stdout)]
+    assert (first["input"], Path(first["output"])) == ("a.png", Path("out/a.png"))
+    assert (first["width"], first["height"]) == (64, 48)
+    assert first["provider"] in done.stderr
+    assert min(first["decode_ms"], first["paint_ms"], first["write_ms"]) >= 0
+    assert (bad["output"], "bad.png" in bad["error"]) == (None, True)
+    assert none["error"] == "none.png: no such file"
+    assert done.exit_code == 3
+
+
+@pytest.mark.usefixtures("here")
+def test_quality_and_format(invert_model: Path) -> None:
+    """By invariant: less quality, fewer bytes."""
+    for quality in ("10", "95"):
+        stylize(invert_model, "a.png", "-o", f"{quality}.jpg", "--quality", quality)
+    assert Path("10.jpg").stat().st_size < Path("95.jpg").stat().st_size
+    assert stylize(invert_model, "a.png", "--format", "webp").stdout == "a-negative.webp\n"
+    assert Path("a-negative.webp").read_bytes()[8:12] == b"WEBP"
+
+
+# --- what is not written over --------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("here")
+def test_nothing_is_replaced_unless_asked(invert_model: Path) -> None:
+    Path("x.png").write_bytes(b"mine")
+    done = stylize(invert_model, "a.png", "-o", "x.png")
+    assert (done.exit_code, Path("x.png").read_bytes()) == (1, b"mine")
+    assert lines_of(done.stderr)[-1] == (
+        "nst: x.png exists already; --overwrite to replace, --skip-existing to leave"
+    )
+    done = stylize(invert_model, "a.png", "-o", "x.png", "--skip-existing")
+    assert (done.exit_code, done.stdout, Path("x.png").read_bytes()) == (0, "", b"mine")
+    assert "a.png: skipped, x.png exists" in done.stderr
+    done = stylize(invert_model, "a.png", "-o", "x.png", "--overwrite")
+    assert (done.exit_code, pixels("x.png").shape) == (0, (48, 64, 3))
+
+
+@pytest.mark.usefixtures("here")
+def test_a_batch_goes_on_where_it_stopped(invert_model: Path) -> None:
+    Path("out").mkdir()
+    Path("out/b.png").write_bytes(b"mine")
+    done = stylize(invert_model, "f", "-o", "out", "--skip-existing")
+    assert (done.exit_code, Path(done.stdout.strip())) == (0, Path("out/deep/c.png"))
+    assert Path("out/b.png").read_bytes() == b"mine"
+    assert "1 of 2 inputs painted, 1 skipped" in done.stderr
+
+
+# --- failures ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("here")
+def test_one_failure_does_not_stop_the_others(invert_model: Path) -> None:
+    done = stylize(invert_model, "bad.png", "a.png", "none.png", "f", "-o", "out")
+    assert done.exit_code == 3
+    assert len(lines_of(done.stdout)) == 3
+    assert sum(line.startswith("nst: bad.png") for line in lines_of(done.stderr)) == 1
+    assert "nst: none.png: no such file" in lines_of(done.stderr)
+    assert lines_of(done.stderr)[-1] == "nst: 2 of 5 inputs failed, the others were written"
+
+
+@pytest.mark.usefixtures("here")
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["bad.png"], 1, "bad.png"),
+        (["none.png"], 1, "none.png: no such file"),
+        (["*.webp"], 1, "*.webp: no file matches"),
+        (["none.png", "bad.png"], 1, "none of the 2 inputs could be painted"),
+        (["a.png", "--overwrite", "--skip-existing"], 2, "exclude each other"),
+        (["a.png", "--strength", "2"], 2, "--strength must be at most 1"),
+        (["a.png", "--size", "-1"], 2, "--size must be at least 0"),
+        (["a.png", "--quality", "0"], 2, "--quality must be at least 1"),
+        (["a.png", "-o", "-", "--json"], 2, "--json"),
+        (["a.png", "-o", "x.xyz"], 2, "x.xyz"),
+        (["a.png", "-o", "x.mp4"], 2, "x.mp4"),
+        (["a.png", "f/b.png", "-o", "x.png"], 2, "one file for several inputs"),
+        (["a.png", "-o", "."], 2, "over the photograph itself"),
+        (["a.png", "--max-pixels", "100"], 1, "--max-pixels"),
+    ],
+)
+def test_an_error_is_one_line_and_a_code(
+    invert_model: Path, arguments: list[str], code: int, words: str
+) -> None:
+    before = sorted(Path().rglob("*"))
+    done = stylize(invert_model, *arguments)
+    errors = [line for line in lines_of(done.stderr) if line.startswith("nst: ")]
+    assert (done.exit_code, done.stdout) == (code, "")
+    assert words in errors[-1]
+    assert "Traceback" not in done.stderr
+    assert sorted(Path().rglob("*")) == before  # no file, half file or folder is left
+
+
+@pytest.mark.usefixtures("here")
+def test_a_model_that_is_none(tmp_path: Path) -> None:
+    done = stylize("a.png", "a.png")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert lines_of(done.stderr)[-1].startswith("nst: a.png is no ONNX file")
+    assert stylize("none.onnx", "a.png").exit_code == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_a_picture_that_does_not_fit_into_memory(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(infer.memory, "free_bytes", lambda: 10_000)
+    done = stylize(invert_model, "a.png", "--provider", "cpu")
+    assert done.exit_code == 1
+    assert "a.png: 64x48 px need" in done.stderr
+    assert "--size 41 fits" in done.stderr
+
+
+@pytest.mark.usefixtures("here")
+def test_ctrl_c_leaves_what_is_finished(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+
+    def interrupted(source: object, *, name: str, **settings: int) -> object:
+        if name.endswith("c.png"):
+            raise KeyboardInterrupt
+        return load_image(source, name=name, **settings)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(infer.images, "load_image", interrupted)
+    done = stylize(invert_model, "f", "-o", "out")
+    assert done.exit_code == 130
+    assert [path.name for path in Path("out").rglob("*")] == ["b.png"]
+    assert "1 of 2 inputs painted; add --skip-existing to go on from there" in done.stderr
+
+
+# --- processes -----------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("here")
+def test_a_pipe_carries_the_picture_and_nothing_else(
+    invert_model: Path, photo: NDArray[np.uint8]
+) -> None:
+    """By hand: the negative; all talk is on stderr."""
+    data = Path("a.png").read_bytes()
+    code, stdout, stderr = in_a_process(invert_model, "-", "-o", "-", input=data)
+    assert code == 0
+    np.testing.assert_array_equal(pixels(BytesIO(stdout)), 255 - photo)
+    assert [line.partition(":")[0] for line in lines_of(stderr)] == ["provider"]
+
+
+@pytest.mark.usefixtures("here")
+def test_no_torch_in_the_command(invert_model: Path) -> None:
+    """In a fresh interpreter; what pictures do not need is not loaded either."""
+    code = (
+        "import sys; from nst.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "except SystemExit as end: assert not end.code, end\n"
+        "print([m for m in ('torch', 'torchvision', 'av', 'cv2') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, "stylize", invert_model, "a.png"],
+        capture_output=True,
+        text=True,
+    )
+    assert lines_of(done.stdout) == ["a-negative.png", "[]"], done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals and pseudo-terminals are those of POSIX")
+@pytest.mark.usefixtures("here")
+def test_a_bar_on_the_terminal_takes_no_line_from_stdout(invert_model: Path) -> None:
+    """stderr is a terminal, stdout a pipe: the bar there, the paths here."""
+    import pty
+
+    master, terminal = pty.openpty()
+    command = [sys.executable, "-m", "nst", "stylize", str(invert_model), "f", "-o", "out"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=terminal) as process:
+        os.close(terminal)
+        shown = b""
+        try:
+            while part := os.read(master, 4096):
+                shown += part
+        except OSError:  # Linux says so when the other end is closed
+            pass
+        assert process.stdout is not None
+        written = process.stdout.read().decode()
+    os.close(master)
+    assert len(lines_of(written)) == 2, shown
+    assert b"painting" in shown
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Ctrl-C as a signal is that of POSIX")
+@pytest.mark.usefixtures("here")
+def test_a_real_ctrl_c(invert_model: Path) -> None:
+    """Sent while stdin is waited for: exit code 130, one line, no traceback."""
+    command = [sys.executable, "-m", "nst", "stylize", str(invert_model), "a.png", "-", "-o", "out"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.readline()  # the first picture is written
+        time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        stderr = process.stderr.read().decode()
+        code = process.wait(10)
+    assert code == 130, stderr
+    assert Path("out/a.png").exists()
+    assert lines_of(stderr)[-1] == "nst: stopped"
+    assert "Traceback" not in stderr
+
+
+def test_the_help_page_names_every_setting() -> None:
+    done = stylize("--help")
+    assert done.exit_code == 0
+    for flag in ("--output", "--size", "--restore-size", "--original-colors", "--strength"):
+        assert flag in done.stdout
+    for flag in ("--provider", "--overwrite", "--skip-existing", "--json", "--format"):
+        assert flag in done.stdout
+    assert "nst stylize starry.onnx photo.jpg" in done.stdout

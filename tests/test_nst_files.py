@@ -1,0 +1,185 @@
+"""Atomic writing. Truth: by invariant, whatever fails the folder holds old files or new ones."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from nst.errors import OutputError
+from nst.files import atomic_write, describe, sha256_of
+
+
+def names_in(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_new_file_in_a_new_folder(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b" / "file.bin"
+    with atomic_write(path) as file:
+        file.write(b"one")
+        assert not path.exists()
+    assert path.read_bytes() == b"one"
+    assert names_in(path.parent) == ["file.bin"]
+
+
+def test_old_content_stands_until_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    with atomic_write(path) as file:
+        file.write(b"new")
+        file.flush()
+        assert path.read_bytes() == b"old"
+    assert path.read_bytes() == b"new"
+    assert names_in(tmp_path) == ["file.bin"]
+
+
+@pytest.mark.parametrize("error", [ValueError("a bug"), KeyboardInterrupt(), SystemExit(143)])
+def test_exception_keeps_the_old_content(tmp_path: Path, error: BaseException) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+
+    def fail_in_the_middle() -> None:
+        with atomic_write(path, keep_previous=tmp_path / "prev") as file:
+            file.write(b"half")
+            raise error
+
+    with pytest.raises(type(error)):
+        fail_in_the_middle()
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["file.bin"]
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+def test_full_disk_keeps_the_old_content(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    monkeypatch.setattr(os if call == "fsync" else Path, call, fail)
+    with pytest.raises(OutputError, match=r"file\.bin: cannot be written, the disk is full"):
+        _write(path, b"new")
+    monkeypatch.undo()
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["file.bin"]
+
+
+def test_real_write_that_runs_out_of_room(tmp_path: Path) -> None:
+    """The system itself refuses the 4097th byte, in the middle of a write."""
+    resource = pytest.importorskip("resource")
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        with pytest.raises(OutputError, match="larger than allowed"):
+            _write(path, b"x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert path.read_bytes() == b"old"
+    assert names_in(tmp_path) == ["file.bin"]
+
+
+def test_kill_in_the_middle_keeps_the_old_content(tmp_path: Path) -> None:
+    path = tmp_path / "file.bin"
+    path.write_bytes(b"old")
+    program = f"""
+        import os, signal
+        from pathlib import Path
+        from nst.files import atomic_write
+        with atomic_write(Path({str(path)!r})) as file:
+            file.write(b"x" * 100_000)
+            file.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert path.read_bytes() == b"old"
+    _write(path, b"new")
+    assert path.read_bytes() == b"new"
+
+
+def test_previous_is_kept(tmp_path: Path) -> None:
+    path, previous = tmp_path / "last.bin", tmp_path / "prev.bin"
+    for content in (b"1", b"2", b"3"):
+        with atomic_write(path, keep_previous=previous) as file:
+            file.write(content)
+        assert previous.exists() == (content != b"1")
+    assert path.read_bytes() == b"3"
+    assert previous.read_bytes() == b"2"
+    assert names_in(tmp_path) == ["last.bin", "prev.bin"]
+
+
+def test_previous_is_kept_where_hard_links_do_not_exist(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    test_previous_is_kept(tmp_path)
+
+
+def test_file_is_there_at_every_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "last.bin"
+    _write(path, b"1")
+    rename = Path.replace
+    seen = []
+
+    def watch(self: Path, target: Path) -> Path:
+        seen.append(path.read_bytes())
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", watch)
+    with atomic_write(path, keep_previous=tmp_path / "prev.bin") as file:
+        file.write(b"2")
+    assert seen == [b"1", b"1"]
+
+
+def test_one_name_of_the_previous_does_not_follow_the_new_one(tmp_path: Path) -> None:
+    """A hard link shares its content; the new file must not be written through it."""
+    path, previous = tmp_path / "last.bin", tmp_path / "prev.bin"
+    path.write_bytes(b"1")
+    with atomic_write(path, keep_previous=previous) as file:
+        file.write(b"2")
+    assert not path.samefile(previous)
+
+
+def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="exists"):
+        _write(tmp_path / "file" / "a.bin", b"")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OutputError, match="it is a folder"):
+        _write(tmp_path / "folder", b"")
+    assert names_in(tmp_path) == ["file", "folder"]
+
+
+def test_describe() -> None:
+    assert describe(OSError(errno.EROFS, "Read-only file system")) == "the file system is read-only"
+    assert describe(OSError("Strange Thing")) == "strange thing"
+
+
+def test_sha256(tmp_path: Path) -> None:
+    """FIPS 180-2, appendix B.1."""
+    path = tmp_path / "abc"
+    path.write_bytes(b"abc")
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+    assert sha256_of(path) == digest == hashlib.sha256(b"abc").hexdigest()
+
+
+def _write(path: Path, content: bytes) -> None:
+    with atomic_write(path) as file:
+        file.write(content)

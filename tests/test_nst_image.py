@@ -1,0 +1,310 @@
+"""Reading pictures: modes, containers, orientation, depth, transparency.
+
+Truth: pictures are made from arrays, the expected colours are worked out by hand with numpy, and
+OpenCV reads the same files where it can.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Callable
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image, features
+
+from nst.errors import ImageError
+from nst.image import load_image
+
+Pixels = NDArray[np.uint8]
+
+UPRIGHT: dict[int, Callable[[Any], Any]] = {
+    # EXIF 2.32, tag Orientation: where row 0 and column 0 of the file belong
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, 1),
+}
+
+ROWS, COLUMNS = np.mgrid[0:6, 0:9]
+GREY = (ROWS * 40 + COLUMNS * 3).astype(np.uint8)
+RGB = np.stack([GREY, 255 - GREY, COLUMNS.astype(np.uint8) * 20], axis=-1)
+ALPHA = (ROWS * 20 + COLUMNS + 1).astype(np.uint8)
+INDEX = (ROWS % 4).astype(np.uint8)
+PALETTE = np.array([[10, 20, 30], [200, 0, 0], [0, 200, 0], [250, 250, 90]], np.uint8)
+
+
+def exif_of(orientation: int) -> bytes:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif.tobytes()
+
+
+def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
+    buffer = BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def png(width: int, bits: int, kind: int, row: bytes, transparent: bytes = b"") -> bytes:
+    """A PNG of one row, made by hand: Pillow writes neither 2 and 4 bits nor 16-bit RGB."""
+
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        )
+
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0))
+        + (chunk(b"tRNS", transparent) if transparent else b"")
+        + chunk(b"IDAT", zlib.compress(b"\0" + row))
+        + chunk(b"IEND", b"")
+    )
+
+
+def as_grey(values: Any) -> Pixels:
+    return np.repeat(np.asarray(values, np.uint8)[..., None], 3, axis=-1)
+
+
+def as_levels(values: Any) -> Pixels:
+    return np.asarray(np.rint(values), np.uint8)
+
+
+def of_mode(mode: str, samples: Pixels) -> Image.Image:
+    return Image.frombytes(mode, (samples.shape[1], samples.shape[0]), samples.tobytes())
+
+
+def palette_image(alpha: Pixels | None = None) -> Image.Image:
+    image = of_mode("P", INDEX)
+    image.putpalette(PALETTE.tobytes())
+    if alpha is not None:
+        image = image.convert("PA")
+        image.putalpha(Image.fromarray(alpha))
+    return image
+
+
+def naive_rgb_of_cmyk(cmyk: Pixels) -> Pixels:
+    ink = cmyk.astype(float) / 255
+    return as_levels(255 * (1 - ink[..., :3]) * (1 - ink[..., 3:]))
+
+
+def rgb_of_ycc(ycc: Pixels) -> Pixels:
+    """JFIF 1.02, section 7."""
+    y, cb, cr = np.moveaxis(ycc.astype(float), -1, 0)
+    red, blue = y + 1.402 * (cr - 128), y + 1.772 * (cb - 128)
+    green = y - 0.344136 * (cb - 128) - 0.714136 * (cr - 128)
+    return as_levels(np.stack([red, green, blue], -1).clip(0, 255))
+
+
+def srgb_of_linear(linear: NDArray[np.float64]) -> Pixels:
+    """IEC 61966-2-1."""
+    curve = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
+    return as_levels(255 * curve)
+
+
+def srgb_of_lightness(lightness: NDArray[np.float64]) -> Pixels:
+    """CIE 1976."""
+    return srgb_of_linear(np.where(lightness > 8, ((lightness + 16) / 116) ** 3, lightness / 903.3))
+
+
+CMYK = np.dstack([RGB, GREY // 2])
+YCC = np.dstack([GREY, 128 + COLUMNS * 5, 128 - COLUMNS * 5]).astype(np.uint8)
+LAB = np.zeros((6, 9, 3), np.uint8)  # TIFF 6.0, section 23: a and b are signed, so grey is 0
+LAB[..., 0] = np.arange(9) * 255 // 8
+LIGHTNESS_IN_SRGB = srgb_of_lightness(LAB[0, :, 0] / 255 * 100)
+DEEP = GREY.astype(np.uint16) * 257 + 100  # rounds back to GREY, by 100/257 < 1/2
+
+MODES: dict[str, tuple[Image.Image, str, dict[str, Any], Pixels, Pixels | None, int]] = {
+    # image, container, options of the encoder, expected rgb and alpha, tolerance in levels
+    "1": (Image.fromarray(GREY > 99), "PNG", {}, as_grey((GREY > 99) * 255), None, 0),
+    "L": (Image.fromarray(GREY), "PNG", {}, as_grey(GREY), None, 0),
+    "LA": (Image.fromarray(np.dstack([GREY, ALPHA])), "PNG", {}, as_grey(GREY), ALPHA, 0),
+    "P": (palette_image(), "PNG", {}, PALETTE[INDEX], None, 0),
+    "P-transparent": (
+        palette_image(),
+        "PNG",
+        {"transparency": bytes([9, 99, 200, 255])},
+        PALETTE[INDEX],
+        np.array([9, 99, 200, 255], np.uint8)[INDEX],
+        0,
+    ),
+    "PA": (palette_image(ALPHA), "TIFF", {}, PALETTE[INDEX], ALPHA, 0),
+    "RGB": (Image.fromarray(RGB), "PNG", {}, RGB, None, 0),
+    "RGBA": (Image.fromarray(np.dstack([RGB, ALPHA])), "PNG", {}, RGB, ALPHA, 0),
+    "CMYK": (of_mode("CMYK", CMYK), "TIFF", {}, naive_rgb_of_cmyk(CMYK), None, 1),
+    "YCbCr": (of_mode("YCbCr", YCC), "TIFF", {}, rgb_of_ycc(YCC), None, 1),
+    "LAB": (of_mode("LAB", LAB), "TIFF", {}, as_grey([LIGHTNESS_IN_SRGB] * 6), None, 1),
+    "I;16": (Image.fromarray(DEEP), "PNG", {}, as_grey(GREY), None, 0),
+    "I;16B": (Image.fromarray(DEEP.astype(">u2")), "TIFF", {}, as_grey(GREY), None, 0),
+    "I": (Image.fromarray(DEEP), "PPM", {}, as_grey(GREY), None, 0),
+}
+
+
+@pytest.mark.parametrize(
+    ("mode", "orientation"),
+    [(m, o) for m in MODES for o in UPRIGHT if o == 1 or MODES[m][1] != "PPM"],  # it has no EXIF
+)
+def test_every_mode_in_every_orientation(mode: str, orientation: int) -> None:
+    image, format, options, rgb, alpha, tolerance = MODES[mode]
+    if format != "PPM":
+        options = options | {"exif": exif_of(orientation)}
+    picture = load_image(encoded(image, format, **options))
+    expected = UPRIGHT[orientation](rgb)
+    assert picture.rgb.dtype == np.uint8
+    assert picture.rgb.shape == expected.shape == (picture.height, picture.width, 3)
+    assert np.abs(picture.rgb.astype(int) - expected).max() <= tolerance
+    if alpha is None:
+        assert picture.alpha is None
+    else:
+        np.testing.assert_array_equal(picture.alpha, UPRIGHT[orientation](alpha))
+    assert len(picture.notes) == (mode == "CMYK")
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize(
+    ("format", "options", "tolerance"),
+    [
+        ("PNG", {}, 0),
+        ("TIFF", {}, 0),
+        ("TIFF", {"compression": "tiff_lzw"}, 0),
+        ("WEBP", {"lossless": True}, 0),
+        ("JPEG", {"quality": 100, "subsampling": 0}, 3),
+        pytest.param(
+            "AVIF",
+            {"quality": 100, "subsampling": "4:4:4"},
+            3,
+            marks=pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF"),
+        ),
+    ],
+)
+def test_every_container_in_every_orientation(
+    format: str, options: dict[str, Any], tolerance: int, orientation: int
+) -> None:
+    data = encoded(Image.fromarray(RGB), format, exif=exif_of(orientation), **options)
+    expected = UPRIGHT[orientation](RGB).astype(int)
+    picture = load_image(data)
+    assert picture.rgb.shape == expected.shape
+    assert np.abs(picture.rgb - expected).max() <= tolerance
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+def test_orientation_as_opencv_reads_it(orientation: int) -> None:
+    cv2 = pytest.importorskip("cv2")
+    data = encoded(Image.fromarray(RGB), "JPEG", quality=95, exif=exif_of(orientation))
+    theirs = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)[..., ::-1]
+    ours = load_image(data).rgb
+    assert ours.shape == theirs.shape
+    assert np.abs(ours.astype(int) - theirs).max() <= 2  # another inverse DCT
+
+
+def test_an_orientation_that_does_not_exist_is_upright() -> None:
+    data = encoded(Image.fromarray(RGB), "PNG", exif=exif_of(9))
+    np.testing.assert_array_equal(load_image(data).rgb, RGB)
+
+
+@pytest.mark.parametrize(
+    ("data", "rgb", "alpha"),
+    [
+        # worked out by hand: a sample of n bits is scaled by 255 / (2^n - 1)
+        (png(4, 2, 0, b"\x1b", b"\0\1"), [[0] * 3, [0] * 3, [170] * 3, [255] * 3], [1, 0, 1, 1]),
+        (png(4, 4, 0, b"\x05\x5f", b"\0\5"), [[0] * 3, [0] * 3, [0] * 3, [255] * 3], [1, 0, 0, 1]),
+        (png(8, 1, 0, b"\x55", b"\0\1"), [[0] * 3] * 8, [1, 0] * 4),
+        (png(2, 8, 2, bytes([1, 2, 3, 4, 5, 6]), b"\0\1\0\2\0\3"), [[4, 5, 6]] * 2, [0, 1]),
+        (png(2, 16, 0, bytes([3, 232, 255, 255]), b"\x03\xe8"), [[255] * 3] * 2, [0, 1]),
+    ],
+    ids=["2 bits", "4 bits", "1 bit", "rgb", "16 bits"],
+)
+def test_transparent_colour_of_any_depth(
+    data: bytes, rgb: list[list[int]], alpha: list[int]
+) -> None:
+    """``rgb`` counts where ``alpha`` is 1; the others have the mean colour of those."""
+    picture = load_image(data)
+    assert picture.alpha is not None
+    assert picture.alpha.tolist() == [[255 * a for a in alpha]]
+    visible = np.array(alpha) == 1
+    np.testing.assert_array_equal(picture.rgb[0][visible], np.array(rgb)[visible])
+    mean = np.rint(np.array(rgb)[visible].mean(axis=0))
+    np.testing.assert_array_equal(picture.rgb[0][~visible], np.tile(mean, ((~visible).sum(), 1)))
+
+
+def test_transparent_colour_of_16_bit_rgb_is_noted() -> None:
+    row = struct.pack(">6H", 1000, 2000, 3000, 40000, 50000, 60000)
+    picture = load_image(png(2, 16, 2, row, struct.pack(">3H", 1000, 2000, 3000)))
+    assert picture.alpha is not None
+    assert picture.alpha.tolist() == [[0, 255]]
+    assert "8 of its 16 bits" in picture.notes[0]
+
+
+def test_opaque_transparency_is_dropped() -> None:
+    image = Image.fromarray(np.dstack([RGB, np.full_like(GREY, 255)]))
+    assert load_image(encoded(image, "PNG")).alpha is None
+
+
+def test_hidden_colours_do_not_reach_a_network() -> None:
+    hidden = np.random.default_rng(0).integers(0, 256, (4, 6, 4)).astype(np.uint8)
+    hidden[..., 3] = 0
+    hidden[1, 2] = (10, 20, 30, 1)
+    hidden[3, 3] = (20, 40, 60, 255)
+    picture = load_image(encoded(Image.fromarray(hidden), "PNG"))
+    assert picture.rgb[0, 0].tolist() == [15, 30, 45]
+    assert picture.rgb[1, 2].tolist() == [10, 20, 30]
+    hidden[..., 3] = 0
+    assert "fully transparent" in load_image(encoded(Image.fromarray(hidden), "PNG")).notes[0]
+
+
+def test_16_bit_grey_rounds_to_the_nearest_level() -> None:
+    """Every level and both sides of every border: v / 257, by hand."""
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    picture = load_image(encoded(Image.fromarray(values), "PNG"))
+    np.testing.assert_array_equal(picture.rgb[..., 1], np.rint(values / 257))
+
+
+@pytest.mark.parametrize("is_white_zero", [False, True])
+def test_16_bit_tiff_by_tifffile(is_white_zero: bool) -> None:
+    buffer = BytesIO()
+    tifffile.imwrite(buffer, DEEP, photometric="miniswhite" if is_white_zero else "minisblack")
+    expected = 255 - GREY if is_white_zero else GREY
+    np.testing.assert_array_equal(load_image(buffer.getvalue()).rgb, as_grey(expected))
+
+
+def test_16_bit_rgb_keeps_the_high_byte() -> None:
+    buffer = BytesIO()
+    tifffile.imwrite(buffer, RGB.astype(np.uint16) * 256 + 77, photometric="rgb")
+    assert np.abs(load_image(buffer.getvalue()).rgb.astype(int) - RGB).max() == 0
+
+
+@pytest.mark.parametrize(
+    ("samples", "options", "words"),
+    [
+        (np.full((3, 4), 0.5, np.float32), {}, "floating point"),
+        (np.full((3, 4), 9, np.uint32), {}, "32-bit or signed"),
+        (np.full((3, 4), -9, np.int16), {}, "32-bit or signed"),
+        (np.full((3, 4, 3), 0.5, np.float32), {"photometric": "rgb"}, "unusual kind"),
+        (
+            np.full((3, 4, 5), 40000, np.uint16),
+            {"photometric": "rgb", "planarconfig": "separate"},
+            "a plane for each colour",
+        ),
+    ],
+    ids=["float", "uint32", "int16", "float rgb", "16-bit planes"],
+)
+def test_samples_without_a_known_white_are_refused(
+    samples: NDArray[Any], options: dict[str, Any], words: str
+) -> None:
+    """Pillow reads each of these as a black, white or wrong picture, or not at all."""
+    buffer = BytesIO()
+    tifffile.imwrite(buffer, samples, **options)
+    with pytest.raises(ImageError, match=words) as caught:
+        load_image(buffer.getvalue(), name="scan.tif")
+    assert str(caught.value).startswith("scan.tif ")
+    assert "\n" not in str(caught.value)

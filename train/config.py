@@ -1,0 +1,69 @@
+"""What can be set for a training; the same object feeds flags, checkpoint, metadata and card."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from nst.errors import UsageError
+from nst.settings import Precision, Settings, Weighting, setting
+
+WIDTHS = (8, 16, 32)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig(Settings):
+    """Settings of one training. Pictures are RGB in [0, 1]."""
+
+    width: int = setting(16, "Channels of the first convolution: 32 as in the paper, 16 or 8.")
+    size: int = setting(256, "Side of the training crops, px.", low=64, high=1024)
+    batch: int = setting(4, "Photographs in a step.", low=1, high=256)
+    steps: int | None = setting(
+        None, "Length of the training, steps; 10000 when --minutes is not given either.", low=1
+    )
+    minutes: float | None = setting(
+        None, "Length of the training, minutes; measured first, then turned into steps.", low=0.05
+    )
+    learning_rate: float = setting(2e-3, "Peak learning rate of Adam.", low=1e-6, high=1.0)
+    warmup: int = setting(50, "Steps until the learning rate reaches its peak.", low=0)
+    strength: float = setting(1.0, "How much style counts against content.", low=0.01, high=100)
+    preset: str = setting("pyramid", "Layers of the objective: pyramid or gatys.")
+    content_layer: str | None = setting(
+        None, "Content layer in place of the preset's, relu4_2 or relu3_3/2 (at half size)."
+    )
+    style_layers: str | None = setting(
+        None, "Style layers in place of the preset's, with commas: relu1_1,relu2_1/2."
+    )
+    weights: Weighting = setting(
+        "balanced", "balanced: relative errors; gatys: the paper's plain sums."
+    )
+    content_weight: float = setting(1.0, "Alpha, with --weights gatys.", low=0)
+    style_weight: float = setting(1e3, "Beta, with --weights gatys.", low=0)
+    tv_weight: float = setting(0.1, "Weight of total variation (mean |gradient|).", low=0)
+    style_size: int = setting(512, "Long side of the style image, px.", low=32, high=4096)
+    seed: int = setting(0, "Seed of weights, order and crops.", low=0)
+    vgg: str | None = setting(
+        None, "VGG-19 weights; else $NST_VGG19, else torchvision's download (548 MB)."
+    )
+    device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps.")
+    precision: Precision = setting("auto", "auto: bfloat16 where the hardware has it.")
+    checkpoint_every: int = setting(250, "Steps between checkpoints.", low=1)
+    preview_every: int = setting(250, "Steps between preview strips.", low=1)
+    log_every: int = setting(10, "Steps between lines of log.jsonl.", low=1)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.width not in WIDTHS:
+            raise UsageError(f"--width must be one of {WIDTHS}, got {self.width}")
+        if self.size % 8:
+            raise UsageError(f"--size must be a multiple of 8, got {self.size}")
+        if self.steps is not None and self.minutes is not None:
+            raise UsageError("--steps and --minutes exclude each other")
+
+    @property
+    def length(self) -> int:
+        """Steps of the training; ``minutes`` must have been turned into steps before."""
+        return 10000 if self.steps is None else self.steps
+
+
+PLACES = ("vgg", "device", "checkpoint_every", "preview_every", "log_every")
+"""Settings that may differ when a run is resumed: they do not change what is computed."""

@@ -1,0 +1,197 @@
+"""The run folder of one training: what stands in it, how it begins and how it goes on.
+
+runs/<style>-<n>/
+  config.toml            the settings, for people
+  style.jpg              the style image as it was given
+  last.safetensors       the newest checkpoint; prev.safetensors is the one before
+  log.jsonl              one line every few steps
+  preview-000500.jpg     photographs, style image, results
+  loss.png               the curves of log.jsonl
+  bad-files.txt          photographs that could not be read, when there are any
+  <style>.onnx           the exported network
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from nst import __version__
+from nst.checkpoint import (
+    LAST,
+    PREVIOUS,
+    Checkpoint,
+    load_checkpoint,
+    network_tensors,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
+from nst.errors import CheckpointError
+from nst.files import atomic_write
+from nst.settings import from_dict, to_toml
+from train.config import TrainConfig
+from train.loop import Learner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """The folder of one training and the identity of everything that went into it."""
+
+    folder: Path
+    config: TrainConfig
+    style_name: str
+    style_sha256: str
+    data: str
+    """The folder of photographs as it was given."""
+    data_identity: str
+    vgg_sha256: str
+    loss_network: str = "VGG-19"
+
+    @property
+    def style_file(self) -> Path:
+        """The run's own copy of the style image."""
+        return next(iter(sorted(self.folder.glob("style.*"))), self.folder / "style")
+
+    @property
+    def log_file(self) -> Path:
+        """One JSON object a line."""
+        return self.folder / "log.jsonl"
+
+    def preview_file(self, step: int) -> Path:
+        """Where the preview strip of a step stands."""
+        return self.folder / f"preview-{step:06d}.jpg"
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """What a run that is resumed must find unchanged."""
+        return {
+            "style": self.style_sha256,
+            "--data": self.data_identity,
+            "--vgg": self.vgg_sha256,
+        }
+
+    def begin(self, style: Path) -> None:
+        """Fill a new folder: the settings and a copy of the style image."""
+        shutil.copyfile(style, self.folder / f"style{style.suffix.lower()}")
+        with atomic_write(self.folder / "config.toml") as file:
+            file.write(to_toml(self.config).encode())
+
+    def save(self, learner: Learner) -> None:
+        """Write the checkpoint of the present step; the one before stays as ``prev``."""
+        header = {
+            "step": learner.step,
+            "config": dataclasses.asdict(self.config),
+            "dimensions": dataclasses.asdict(learner.network.dimensions),
+            "style_name": self.style_name,
+            "style_sha256": self.style_sha256,
+            "data": self.data,
+            "data_identity": self.data_identity,
+            "vgg_sha256": self.vgg_sha256,
+            "loss_network": self.loss_network,
+            "threads": torch.get_num_threads(),
+            "torch": torch.__version__,
+            "made_with": f"nst {__version__}",
+        }
+        tensors = network_tensors(learner.network)
+        tensors |= optimizer_tensors(learner.optimizer, learner.parameter_names)
+        save_checkpoint(
+            self.folder / LAST,
+            Checkpoint(tensors, header),
+            keep_previous=self.folder / PREVIOUS,
+        )
+
+
+def new_folder(parent: Path, style_name: str) -> Path:
+    """Make and return the first of ``<style>-1``, ``<style>-2``, ... that is not there yet."""
+    number = 1
+    while True:
+        folder = parent / f"{style_name}-{number}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder
+
+
+def style_name_of(path: Path) -> str:
+    """Return a name that suits a folder and a command line: ``starry-night``."""
+    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "style"
+
+
+def load_newest(folder: Path) -> tuple[Checkpoint, str | None]:
+    """Return the newest checkpoint of a run that is whole, and what to say about it.
+
+    Raises:
+        CheckpointError: There is none.
+    """
+    if not folder.is_dir():
+        raise CheckpointError(f"--resume {folder}: no such run folder")
+    try:
+        return load_checkpoint(folder / LAST), None
+    except CheckpointError as error:
+        if not (folder / PREVIOUS).is_file():
+            raise
+        return load_checkpoint(folder / PREVIOUS), f"{error}; going on from {PREVIOUS}"
+
+
+def run_of(folder: Path, header: Mapping[str, Any]) -> Run:
+    """Rebuild a run from the header of its checkpoint."""
+    names = {f.name for f in dataclasses.fields(Run)} - {"folder", "config"}
+    try:
+        config = from_dict(TrainConfig, header["config"], source=str(folder))
+        return Run(folder=folder, config=config, **{name: header[name] for name in names})
+    except KeyError as error:
+        raise CheckpointError(f"{folder}: its checkpoint names no {error}") from None
+
+
+def restore(learner: Learner, checkpoint: Checkpoint, *, source: str) -> None:
+    """Put weights, optimiser and step of a checkpoint into a learner of the same settings."""
+    names = learner.parameter_names
+    try:
+        with torch.no_grad():
+            for name, parameter in learner.network.named_parameters():
+                parameter.copy_(checkpoint.tensors[f"network.{name}"])
+    except (KeyError, RuntimeError) as error:
+        raise CheckpointError(f"{source}: its weights do not fit the network ({error})") from None
+    restore_optimizer(learner.optimizer, names, checkpoint.tensors)
+    learner.step = int(checkpoint.header["step"])
+
+
+def check_identity(run: Run, found: Mapping[str, str]) -> None:
+    """Refuse to resume with another style image, other photographs or other weights.
+
+    Raises:
+        CheckpointError: Names what differs.
+    """
+    for name, expected in run.identity.items():
+        if found[name] != expected:
+            raise CheckpointError(
+                f"{run.folder}: {name} is not what the run was trained with"
+                f" (SHA-256 {found[name][:12]}, not {expected[:12]})"
+            )
+
+
+def cut_log(path: Path, step: int) -> None:
+    """Drop the lines behind a step, which a resumed run writes again."""
+    if not path.is_file():
+        return
+    kept = []
+    for line in path.read_text().splitlines(keepends=True):
+        try:
+            is_kept = line.endswith("\n") and json.loads(line)["step"] <= step
+        except (ValueError, KeyError):
+            is_kept = False  # the last line of a run that was killed while writing it
+        if is_kept:
+            kept.append(line)
+    with atomic_write(path) as file:
+        file.write("".join(kept).encode())

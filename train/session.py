@@ -1,0 +1,264 @@
+"""One training from its inputs to its run folder: the parts put together."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from nst.errors import DataError
+from nst.files import atomic_write, sha256_of
+from nst.image import Picture
+from nst.interrupt import StopRequest
+from nst.losses import PerceptualLoss, find_preset
+from nst.runtime import choose_device, choose_precision, describe
+from nst.tensors import load_style
+from nst.weights import VGGWeights, find_weights
+from train.config import TrainConfig
+from train.data import Photographs, open_folder, prefetch
+from train.loop import Learner, StepRecord, fit
+from train.preview import preview_strip, save_preview
+from train.records import LogLine, append_line
+from train.run import (
+    Run,
+    check_identity,
+    cut_log,
+    load_newest,
+    new_folder,
+    restore,
+    run_of,
+    style_name_of,
+)
+
+CALIBRATION_STEPS = 6
+"""Steps that ``--minutes`` measures on a copy of the network before the training."""
+PREVIEW_PHOTOGRAPHS = 4
+
+
+@dataclass(eq=False)
+class Session:
+    """A training that is ready to run."""
+
+    run: Run
+    learner: Learner
+    criterion: PerceptualLoss
+    photographs: Photographs
+    style: Picture
+    device: torch.device
+    dtype: torch.dtype
+
+    def describe(self) -> list[str]:
+        """Say what will really run, one line each."""
+        config = self.run.config
+        parameters = sum(p.numel() for p in self.learner.network.parameters())
+        return [
+            self.criterion.describe(),
+            f"{describe(self.device, self.dtype)}; network johnson, width {config.width},"
+            f" {parameters:,} parameters",
+            f"{len(self.photographs)} photographs; {config.length} steps of {config.batch} at"
+            f" {config.size} px, from step {self.learner.step}; run folder {self.run.folder}",
+        ]
+
+    def steps(self, stop: StopRequest) -> Iterator[LogLine]:
+        """Train to the end, or until a stop is asked for, and yield the lines of the log.
+
+        Checkpoints, previews and log are written on the way, a last checkpoint at the end.
+
+        Raises:
+            TrainingError: The objective is not finite.
+            OutputError: The disk is full; the last checkpoint stays.
+        """
+        config = self.run.config
+        started_at = logged_at = time.perf_counter()
+        if self.learner.step == 0:
+            self.run.save(self.learner)
+        logged_step = self.learner.step
+        for record in fit(self.learner, self.criterion, self._batches(), config, self.dtype):
+            is_last = record.step == config.length or stop.signal_number is not None
+            if record.step % config.log_every == 0 or is_last:
+                now = time.perf_counter()
+                rate = (record.step - logged_step) * config.batch / (now - logged_at)
+                logged_at, logged_step = now, record.step
+                line = LogLine.of(record, images_per_s=rate, elapsed_s=now - started_at)
+                append_line(self.run.log_file, line)
+                yield line
+            if record.step % config.checkpoint_every == 0 or is_last:
+                self.run.save(self.learner)
+                self._list_bad_files()
+            if record.step % config.preview_every == 0 or record.step == config.length:
+                save_preview(self.run.preview_file(record.step), self.preview())
+            if is_last:
+                return
+
+    def preview(self) -> NDArray[np.uint8]:
+        """Paint the same few photographs of the set and lay them beside the style image."""
+        size, seed = self.run.config.size, self.run.config.seed
+        photographs = [
+            self.photographs.sample(k, size=size, seed=seed) for k in range(PREVIEW_PHOTOGRAPHS)
+        ]
+        return preview_strip(self.learner.network, photographs, self.style.rgb)
+
+    def _batches(self) -> Iterator[NDArray[np.uint8]]:
+        config = self.run.config
+        return prefetch(
+            self.photographs,
+            start=self.learner.step,
+            stop=config.length,
+            batch=config.batch,
+            size=config.size,
+            seed=config.seed,
+        )
+
+    def _list_bad_files(self) -> None:
+        if self.photographs.bad:
+            with atomic_write(self.run.folder / "bad-files.txt") as file:
+                file.write("".join(f"{why}\n" for why in self.photographs.bad.values()).encode())
+
+
+def new_session(
+    style: Path,
+    data: str,
+    config: TrainConfig,
+    *,
+    runs: Path,
+    announce: Callable[[str], None],
+) -> Session:
+    """Check every input, then make a run folder and a network with random weights.
+
+    Args:
+        style: The style image.
+        data: A folder of photographs.
+        config: Settings; ``minutes`` is measured and turned into ``steps``.
+        runs: Where run folders are made.
+        announce: Told before something long starts.
+
+    Raises:
+        NSTError: An input cannot be used; no folder was made.
+    """
+    device, dtype, weights, picture, criterion = _prepare(style, config, announce)
+    photographs = _open(data)
+    if config.minutes is not None:
+        config = _measure(config, criterion, photographs, device, dtype, announce)
+    learner = Learner.new(config, device)
+    run = Run(
+        folder=new_folder(runs, style_name_of(style)),
+        config=config,
+        style_name=style_name_of(style),
+        style_sha256=sha256_of(style),
+        data=data,
+        data_identity=photographs.identity,
+        vgg_sha256=weights.sha256,
+    )
+    run.begin(style)
+    return Session(run, learner, criterion, photographs, picture, device, dtype)
+
+
+def resumed_session(
+    folder: Path,
+    *,
+    data: str | None,
+    vgg: str | None,
+    announce: Callable[[str], None],
+) -> Session:
+    """Go on with a run from its newest checkpoint.
+
+    Args:
+        folder: The run folder.
+        data: Where the photographs are now; None for where they were.
+        vgg: Where the weights are now; None for where they were.
+        announce: Told before something long starts, and which checkpoint is taken if not the last.
+
+    Raises:
+        CheckpointError: No checkpoint, or the inputs are not those of the run.
+    """
+    checkpoint, note = load_newest(folder)
+    if note:
+        announce(note)
+    run = run_of(folder, checkpoint.header)
+    config = run.config if vgg is None else run.config.replace(vgg=vgg)
+    device, dtype, weights, picture, criterion = _prepare(run.style_file, config, announce)
+    photographs = _open(data or run.data)
+    found = {
+        "style": sha256_of(run.style_file),
+        "--data": photographs.identity,
+        "--vgg": weights.sha256,
+    }
+    check_identity(run, found)
+    learner = Learner.new(config, device)
+    restore(learner, checkpoint, source=str(folder))
+    cut_log(run.log_file, learner.step)
+    return Session(run, learner, criterion, photographs, picture, device, dtype)
+
+
+def _prepare(
+    style: Path, config: TrainConfig, announce: Callable[[str], None]
+) -> tuple[torch.device, torch.dtype, VGGWeights, Picture, PerceptualLoss]:
+    device = choose_device(config.device)
+    dtype = choose_precision(config.precision, device)
+    preset = find_preset(
+        config.preset,
+        content_layer=config.content_layer,
+        style_layers=config.style_layers.split(",") if config.style_layers else (),
+    )
+    image, picture = load_style(style, config.style_size)
+    for note in picture.notes:
+        announce(f"{style}: {note}")
+    weights = find_weights(config.vgg, announce=announce)
+    criterion = PerceptualLoss(
+        weights,
+        image.to(device),
+        preset=preset,
+        weighting=config.weights,
+        strength=config.strength,
+        tv_weight=config.tv_weight,
+        content_weight=config.content_weight,
+        style_weight=config.style_weight,
+    ).to(memory_format=torch.channels_last)
+    return device, dtype, weights, picture, criterion
+
+
+def _open(data: str) -> Photographs:
+    photographs = open_folder(data)
+    if len(photographs) < PREVIEW_PHOTOGRAPHS:
+        raise DataError(
+            f"--data {data}: {len(photographs)} photographs, at least {PREVIEW_PHOTOGRAPHS} needed"
+        )
+    return photographs
+
+
+def _measure(
+    config: TrainConfig,
+    criterion: PerceptualLoss,
+    photographs: Photographs,
+    device: torch.device,
+    dtype: torch.dtype,
+    announce: Callable[[str], None],
+) -> TrainConfig:
+    """Turn minutes into steps by a few steps with a network that is thrown away."""
+    assert config.minutes is not None
+    trial = config.replace(minutes=None, steps=CALIBRATION_STEPS)
+    learner = Learner.new(trial, device)
+    batches = prefetch(
+        photographs,
+        start=0,
+        stop=CALIBRATION_STEPS,
+        batch=config.batch,
+        size=config.size,
+        seed=config.seed,
+    )
+    ends = [_end_of(record) for record in fit(learner, criterion, batches, trial, dtype)]
+    step_s = (ends[-1] - ends[0]) / (len(ends) - 1)
+    steps = max(1, round(config.minutes * 60 / step_s))
+    announce(f"{config.minutes:g} minutes at {step_s:.2f} s a step: {steps} steps")
+    return config.replace(minutes=None, steps=steps)
+
+
+def _end_of(record: StepRecord) -> float:
+    """Wait until a step is computed and return the time."""
+    record.terms.content.sum().item()
+    return time.perf_counter()
