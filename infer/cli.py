@@ -47,7 +47,7 @@ class StylizeConfig(Settings):
     strength: float = setting(
         1.0, "Share of the painting, 0 (the photograph) to 1.", low=0.0, high=1.0
     )
-    provider: Provider = setting(  # noqa: RUF009, a setting is made anew for each field
+    provider: Provider = setting(
         "auto", "Where to run; auto takes the best there is and says what it got."
     )
     format: Literal["png", "jpeg", "webp", "tiff"] | None = setting(

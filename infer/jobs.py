@@ -241,9 +241,11 @@ def _folder_for(job: Job, output: str | None, style: str) -> Path:
 
 def _is_painting(job: Job, folder: Path) -> bool:
     """Whether a picture found below an input folder lies in the output folder inside that."""
-    if job.within is None or job.source is None or job.within.resolve() == folder.resolve():
+    if job.within is None or job.source is None:
         return False
-    return job.source.resolve().is_relative_to(folder.resolve())
+    within, folder = job.within.resolve(), folder.resolve()
+    is_inside = folder != within and folder.is_relative_to(within)
+    return is_inside and job.source.resolve().is_relative_to(folder)
 
 
 def _file_name(job: Job, output: str | None, style: str, suffix: str) -> Path:

@@ -71,8 +71,9 @@ def stylize_video(
     """Paint a video and yield one record for each frame, then a last one for the finished file.
 
     The file is written beside ``target`` and renamed at the end. Stopped on the way, by Ctrl-C or
-    by closing the generator, it is finished with the frames painted so far and plays; after an
-    error nothing is left. Use it so, which closes it at once when the loop is left::
+    by closing the generator, it is finished with the frames painted so far and plays (the
+    ``KeyboardInterrupt`` says how many there are); after an error nothing is left. Use it so, which
+    closes it at once when the loop is left::
 
         with contextlib.closing(stylize_video(paint, source, target)) as records:
             for record in records: ...
@@ -114,7 +115,10 @@ def _paint_all(
                     yield work.record()
                 else:
                     work.copy(item)
-        except (KeyboardInterrupt, GeneratorExit):
+        except KeyboardInterrupt:
+            work.finish()
+            raise KeyboardInterrupt(work.describe_stop()) from None
+        except GeneratorExit:
             work.finish()
             raise
         except BaseException:
@@ -168,6 +172,13 @@ class _Work:
     def finish(self) -> None:
         if self.writer is not None:
             self.writer.finish()
+
+    def describe_stop(self) -> str:
+        count = self.writer.frames if self.writer else 0
+        if not count:
+            return "stopped before the first frame, nothing is written"
+        total = f" of {self.reader.info.frames}" if self.reader.info.frames else ""
+        return f"{self.target}: stopped after {count}{total} frames; they are kept and play"
 
     def discard(self) -> None:
         if self.writer is not None:

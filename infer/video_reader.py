@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.display_matrix import turn_of, upright
+from infer.video_color import color_of
 from nst.errors import MediaError
 
 if TYPE_CHECKING:
@@ -36,10 +37,6 @@ DEMUXERS = (
 )
 """The file formats that are read, by FFmpeg's names. No playlists: those name other files and the
 network, and a broken one is tried again for minutes."""
-
-# Colour matrices as FFmpeg numbers them in a stream (AVCOL_SPC), and swscale's name for each.
-MATRICES = {1: "ITU709", 4: "FCC", 5: "ITU601", 6: "ITU601", 7: "SMPTE240M", 9: "BT2020"}
-HDR_TRANSFERS = {16: "PQ", 18: "HLG"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +69,6 @@ class Frame:
     """How long it is shown, in the same units; 0 when it is not known."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Color:
-    """How the numbers of a video become colours; FFmpeg's numbers, 2 is unspecified."""
-
-    matrix: int
-    primaries: int
-    transfer: int
-
-    @property
-    def swscale(self) -> str:
-        """Name of the matrix for the conversion from and to RGB."""
-        return MATRICES[self.matrix]
-
-
 class VideoReader:
     """An open video file; iterating gives frames and packets of sound in the order of the file.
 
@@ -105,10 +88,12 @@ class VideoReader:
         self._container = _open(path)
         try:
             self._stream = self._choose_stream()
-            self.sounds: tuple[AudioStream, ...] = tuple(self._container.streams.audio)
+            self.sounds = self._choose_sounds()
             self.info = self._read_info()
             self.time_base = self._stream.time_base or 1 / self.info.rate
-            self.color = self._read_color()
+            self.color = color_of(self._stream.codec_context)
+            if hdr := self.color.hdr:
+                self.notes.append(f"{path}: HDR ({hdr}) is painted without tone mapping, in 8 bits")
         except BaseException:
             self.close()
             raise
@@ -151,7 +136,7 @@ class VideoReader:
         count = 0
         for packet in self._packets():
             if packet.stream.type == "audio":
-                if packet.dts is not None:  # the packet that ends a stream carries nothing
+                if packet.size:  # the packet that ends a stream carries nothing
                     yield packet
                 continue
             for picture in self._decode(packet):
@@ -173,12 +158,24 @@ class VideoReader:
         streams = [s for s in videos if not s.disposition & Disposition.attached_pic]
         if not streams:
             raise MediaError(f"{self.path} has no video stream; give a video, not sound alone")
-        left_out = [f"{len(streams) - 1} more video"] if len(streams) > 1 else []
-        if subtitles := len(self._container.streams.subtitles):
-            left_out.append(f"{subtitles} subtitle")
-        if left_out:
-            self.notes.append(f"{self.path}: not carried over: {', '.join(left_out)} stream(s)")
+        if _is_unknown(streams[0]):
+            raise MediaError(f"{self.path}: FFmpeg has no decoder for its pictures")
+        others = self._container.streams
+        for kind, count in (
+            ("video", len(streams) - 1),
+            ("subtitle", len(others.subtitles)),
+            ("data", len(others.data)),
+        ):
+            if count:
+                self.notes.append(f"{self.path}: {count} more {kind} stream(s) not carried over")
         return streams[0]
+
+    def _choose_sounds(self) -> tuple[AudioStream, ...]:
+        sounds = self._container.streams.audio
+        known = tuple(sound for sound in sounds if not _is_unknown(sound))
+        if unknown := len(sounds) - len(known):
+            self.notes.append(f"{self.path}: {unknown} sound stream(s) of unknown kind left out")
+        return known
 
     def _read_info(self) -> VideoInfo:
         stream, container = self._stream, self._container
@@ -195,19 +192,8 @@ class VideoReader:
             rate=rate,
             frames=frames,
             duration_s=duration,
-            sound=tuple(s.codec_context.name for s in container.streams.audio),
+            sound=tuple(sound.codec_context.name for sound in self.sounds),
         )
-
-    def _read_color(self) -> Color:
-        context = self._stream.codec_context
-        if name := HDR_TRANSFERS.get(context.color_trc):
-            self.notes.append(
-                f"{self.path}: HDR ({name}) is painted without tone mapping and written with 8 bits"
-            )
-        matrix = context.colorspace
-        if matrix not in MATRICES:  # untagged or RGB: the matrix that players assume by the size
-            matrix = 1 if context.height >= 720 else 6
-        return Color(matrix=matrix, primaries=context.color_primaries, transfer=context.color_trc)
 
     def _packets(self) -> Iterator[Packet[Any]]:
         from av import FFmpegError
@@ -292,6 +278,11 @@ def probe_video(path: Path) -> VideoInfo:
     """
     with VideoReader(Path(path)) as reader:
         return reader.info
+
+
+def _is_unknown(stream: VideoStream | AudioStream) -> bool:
+    context: Any = stream.codec_context  # None where FFmpeg knows the stream but not its codec
+    return context is None
 
 
 def _open(path: Path) -> InputContainer:

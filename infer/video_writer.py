@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.video_reader import Color, VideoReader
+from infer.video_color import Color
+from infer.video_reader import VideoReader
 from nst.errors import MediaError, OutputError, UsageError
 from nst.files import describe
 

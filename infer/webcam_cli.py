@@ -78,6 +78,7 @@ def webcam(
         raise UsageError("nst webcam needs a MODEL, the ONNX file of a style")
     # Here, so that `nst --help` does not wait for numpy, ONNX Runtime and OpenCV.
     from infer.camera import Camera
+    from infer.jobs import style_name
     from infer.stylizer import Stylizer
     from infer.window import Window, check_display
 
@@ -93,8 +94,8 @@ def webcam(
     with closing(Camera(settings.camera, width=settings.width, height=settings.height)) as camera:
         say(_describe(camera.name, camera.size, settings))
         _warm_up(paint, camera.size)
-        title = f"nst {', '.join(paint.info.styles)}"
-        _show(paint, camera, Window(title), settings)
+        style = style_name(paint.info, model)
+        _show(paint, camera, Window(f"nst {style}"), settings, style=style)
 
 
 def _list() -> None:
@@ -121,7 +122,9 @@ def _warm_up(paint: Stylizer, size: tuple[int, int]) -> None:
     paint(np.zeros((*size, 3), np.uint8), name="the camera's picture")
 
 
-def _show(paint: Stylizer, source: Source, screen: Screen, settings: WebcamConfig) -> None:
+def _show(
+    paint: Stylizer, source: Source, screen: Screen, settings: WebcamConfig, *, style: str
+) -> None:
     """Run the loop, save what is asked for and say at the end how it went."""
     from infer.webcam import run_webcam
     from nst.image import save_image
@@ -141,7 +144,7 @@ def _show(paint: Stylizer, source: Source, screen: Screen, settings: WebcamConfi
             for record in records:
                 frames, dropped = record.frame, record.dropped
                 if record.snapshot is not None:
-                    path = _free_name(paint.info.styles[0])
+                    path = _free_name(style)
                     save_image(path, record.snapshot)
                     result(str(path))
     finally:

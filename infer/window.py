@@ -86,14 +86,15 @@ class Window:
             return False
 
     def _write(self, picture: NDArray[np.uint8], caption: str) -> None:
-        size = max(0.4, picture.shape[0] / 900)
-        place = (round(12 * size), round(32 * size))
-        font = self._cv2.FONT_HERSHEY_SIMPLEX
-        for color, width in (((0, 0, 0), 4), ((255, 255, 255), 1)):
-            thickness = max(1, round(width * size))
-            self._cv2.putText(
-                picture, caption, place, font, size, color, thickness, self._cv2.LINE_AA
-            )
+        """Write white on a black bar into the upper left corner of a BGR picture."""
+        cv2, size = self._cv2, max(0.5, picture.shape[0] / 900)
+        font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(2 * size))
+        (width, height), below = cv2.getTextSize(caption, font, size, thickness)
+        margin = height // 2
+        corner = (width + 2 * margin, height + below + 2 * margin)
+        cv2.rectangle(picture, (0, 0), corner, (0, 0, 0), cv2.FILLED)
+        place = (margin, height + margin)
+        cv2.putText(picture, caption, place, font, size, (255, 255, 255), thickness, cv2.LINE_AA)
 
 
 def check_display() -> None:
@@ -107,26 +108,29 @@ def check_display() -> None:
     """
     if not sys.platform.startswith("linux"):
         return
-    load_opencv()
     if not os.environ.get("DISPLAY") and not os.environ.get("WAYLAND_DISPLAY"):
         raise MediaError(
-            "there is no display to show a window on (DISPLAY is not set); run this on a desktop,"
-            " or paint files with `nst stylize`"
+            f"there is no display to show a window on (DISPLAY is not set); {_ELSEWHERE}"
         )
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=PROBE_TIMEOUT_S
-    )
-    if done.returncode == 0:
-        return
+    load_opencv()
+    command = [sys.executable, "-c", PROBE]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        raise MediaError(f"{_display()} does not answer; {_ELSEWHERE}") from None
     if "cv2.error" in done.stderr:
         raise MediaError(_NO_WINDOWS)
-    display = os.environ.get("DISPLAY") or "Wayland without X11 (install Xwayland)"
-    raise MediaError(
-        f"no window can be opened on the display {display}; run this on a desktop,"
-        " or paint files with `nst stylize`"
-    )
+    if done.returncode != 0:
+        raise MediaError(f"no window can be opened on {_display()}; {_ELSEWHERE}")
 
 
+def _display() -> str:
+    if display := os.environ.get("DISPLAY"):
+        return f"the display {display}"
+    return "Wayland alone, without X11 (install Xwayland)"
+
+
+_ELSEWHERE = "run this on a desktop, or paint files with `nst stylize`"
 _NO_WINDOWS = (
     "this OpenCV has no windows; pip uninstall opencv-python-headless opencv-python,"
     " then pip install opencv-python"

@@ -80,7 +80,12 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: damaged or no safetensors file ({error})") from None
     if HEADER_KEY not in metadata:
         raise CheckpointError(f"{path}: safetensors, but no checkpoint of this program")
-    header = json.loads(metadata[HEADER_KEY])
+    try:
+        header = json.loads(metadata[HEADER_KEY])
+    except ValueError:
+        header = None
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{path}: damaged, its header is no JSON object")
     if header.get("schema") != SCHEMA:
         raise CheckpointError(
             f"{path}: schema {header.get('schema')}, this program reads schema {SCHEMA}"
@@ -101,10 +106,14 @@ def load_network(checkpoint: Checkpoint, *, source: str) -> TransformerNet:
     Raises:
         CheckpointError: It holds no network, or one of another architecture.
     """
-    dimensions = checkpoint.header.get("dimensions", {})
-    if dimensions.get("network") != "johnson" or not isinstance(dimensions.get("width"), int):
-        raise CheckpointError(f"{source}: holds no network of this program (found {dimensions})")
-    network = TransformerNet(dimensions["width"])
+    dimensions = checkpoint.header.get("dimensions")
+    match dimensions:
+        case {"network": "johnson", "width": int(width)} if width > 0:
+            network = TransformerNet(width)
+        case _:
+            raise CheckpointError(
+                f"{source}: holds no network of this program (found {dimensions})"
+            )
     weights = {
         name.removeprefix(NETWORK_PREFIX): tensor
         for name, tensor in checkpoint.tensors.items()
@@ -146,10 +155,11 @@ def restore_optimizer(
     optimizer: torch.optim.Optimizer, names: list[str], tensors: Mapping[str, Tensor]
 ) -> None:
     """Put back what ``optimizer_tensors`` returned."""
+    is_fused = bool(optimizer.defaults.get("fused"))
     for name, parameter in zip(names, _parameters(optimizer), strict=True):
         prefix = f"optimizer.{name}."
         optimizer.state[parameter] = {
-            key.removeprefix(prefix): _like(value, parameter)
+            key.removeprefix(prefix): _like(value, parameter, is_fused=is_fused)
             for key, value in tensors.items()
             if key.startswith(prefix)
         }
@@ -159,8 +169,11 @@ def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def _like(value: Tensor, parameter: Tensor) -> Tensor:
-    """Give a state tensor the device and memory format of its parameter; step counts stay."""
-    if value.shape != parameter.shape:
-        return value.clone()
-    return torch.empty_like(parameter).copy_(value)
+def _like(value: Tensor, parameter: Tensor, *, is_fused: bool) -> Tensor:
+    """Give a state tensor the device and memory format of its parameter.
+
+    Step counts stay on the CPU, but a fused optimiser reads them on the device.
+    """
+    if value.shape == parameter.shape:
+        return torch.empty_like(parameter).copy_(value)
+    return value.to(parameter.device if is_fused else "cpu", copy=True)

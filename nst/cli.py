@@ -52,8 +52,8 @@ class LazyGroup(TyperGroup):
         except NSTError as error:
             say(f"nst: {error}")
             raise SystemExit(error.exit_code) from None
-        except KeyboardInterrupt:
-            say("nst: stopped")
+        except KeyboardInterrupt as stop:
+            say(f"nst: {str(stop) or 'stopped'}")
             raise SystemExit(130) from None
 
 

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nst.image import resize_image
 from nst.losses import PerceptualLoss
-from nst.tensors import to_tensor
+from nst.tensors import SIZE_MULTIPLE, crop_to_multiple, to_tensor
 
 Paint = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """A photograph, uint8 (H, W, 3), to its painting, the same shape."""
@@ -36,6 +37,13 @@ class Score:
     """C."""
     unstyled: float
     """S of the photograph itself."""
+
+
+def fit_photograph(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Scale a photograph, uint8 ``(H, W, 3)``, to ``PHOTO_PX`` and cut it to multiples of 8."""
+    scale = PHOTO_PX / max(rgb.shape[:2])
+    height, width = (max(SIZE_MULTIPLE, round(side * scale)) for side in rgb.shape[:2])
+    return crop_to_multiple(resize_image(rgb, height, width))
 
 
 def judge(

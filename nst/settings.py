@@ -31,6 +31,13 @@ Precision = Literal["auto", "float32", "bfloat16"]
 Weighting = Literal["balanced", "gatys"]
 """Relative errors, or the plain sums of Gatys et al."""
 
+_KIND_NAMES = {
+    int: "a whole number",
+    float: "a number",
+    bool: "true or false",
+    str: "text",
+}
+
 
 def setting(
     default: Any,  # noqa: ANN401
@@ -125,8 +132,8 @@ def from_dict(cls: type[SettingsT], values: dict[str, Any], *, source: str) -> S
     Raises:
         UsageError: A name is unknown or a value is out of bounds.
     """
-    hints = dict(_hints(cls))
-    if unknown := sorted(set(values) - set(hints)):
+    known = {field.name for field in dataclasses.fields(cls)}
+    if unknown := sorted(set(values) - known):
         raise UsageError(f"{source}: unknown setting {', '.join(unknown)}")
     as_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     return cls(**as_tuples)
@@ -139,6 +146,9 @@ def _check(flag: str, value: object, hint: Any, bounds: Any) -> None:  # noqa: A
     choices = [c for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)]
     if choices and value not in choices:
         raise UsageError(f"{flag} must be one of {', '.join(map(str, choices))}, got {value}")
+    if not choices and not any(_is_a(value, kind) for kind in kinds):
+        names = [_KIND_NAMES.get(kind, str(kind)) for kind in kinds if kind is not type(None)]
+        raise UsageError(f"{flag} must be {' or '.join(names)}, got {value!r}")
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
     low, high = bounds.get("low"), bounds.get("high")
@@ -150,9 +160,10 @@ def _check(flag: str, value: object, hint: Any, bounds: Any) -> None:  # noqa: A
         raise UsageError(f"{flag} must be at most {high:g}, got {value:g}")
 
 
-def _hints(cls: type[Settings]) -> list[tuple[str, Any]]:
-    hints = get_type_hints(cls)
-    return [(field.name, hints[field.name]) for field in dataclasses.fields(cls)]
+def _is_a(value: object, kind: Any) -> bool:  # noqa: ANN401
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else get_origin(kind) or kind)
 
 
 def _fields(cls: type[Settings]) -> list[tuple[dataclasses.Field[Any], Any]]:
@@ -185,6 +196,7 @@ def _option(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:  # n
 def _toml_value(value: object) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml_value(v) for v in value) + "]"
-    if isinstance(value, bool | int | float | str):
+    if isinstance(value, bool | int | float):
         return json.dumps(value)
-    return json.dumps(str(value))
+    # A basic string of TOML is one of JSON, but for surrogate pairs and the control character DEL.
+    return json.dumps(str(value), ensure_ascii=False).replace("\x7f", "\\u007f")

@@ -24,8 +24,9 @@ def to_tensor(images: NDArray[np.uint8], device: torch.device | str = "cpu") -> 
     Returns:
         float32 ``(B, 3, H, W)`` in channels_last order, which costs no copy.
     """
-    batch = torch.from_numpy(np.ascontiguousarray(images if images.ndim == 4 else images[None]))
-    return batch.to(device).permute(0, 3, 1, 2).float() / 255
+    # An array that cannot be written, as Pillow lends it, is copied: torch knows no such tensors.
+    batch = np.require(images if images.ndim == 4 else images[None], requirements=("C", "W"))
+    return torch.from_numpy(batch).to(device).permute(0, 3, 1, 2).float() / 255
 
 
 def to_uint8(image: Tensor) -> NDArray[np.uint8]:

@@ -57,13 +57,13 @@ def progress(label: str, total: float | None) -> Iterator[Progress]:
     from rich.progress import Progress as RichProgress
 
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),  # a file may be called "[/b].jpg"
         BarColumn(bar_width=24),
         TextColumn("{task.completed:g}/{task.total:g}" if total else "{task.completed:g}"),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with RichProgress(
         *columns,

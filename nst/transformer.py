@@ -103,8 +103,9 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to the same shape."""
-        inner = F.relu(self.norm1(self.conv1(x)))
-        return x + self.norm2(self.conv2(inner))
+        inner: Tensor = F.relu(self.norm1(self.conv1(x)))
+        inner = self.norm2(self.conv2(inner))
+        return x + inner
 
 
 class UpsampleConv(nn.Module):

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import re
+import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +35,14 @@ CONVOLUTIONS = tuple(
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+_METADATA = {
+    "padding": ("zeros", "reflect"),
+    "pooling": ("max", "avg"),
+    "ceil_mode": ("true", "false"),
+    "channels": ("RGB",),
+}
+"""What metadata of a file may say; anything else would change the features unnoticed."""
 
 
 @dataclass(frozen=True, slots=True, eq=False, kw_only=True)
@@ -137,7 +148,7 @@ def torchvision_file(*, announce: Callable[[str], None] | None = None) -> Path:
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
             torch.hub.download_url_to_file(url, str(target), hash_prefix=prefix, progress=False)
-        except (OSError, RuntimeError) as error:
+        except (OSError, HTTPException, RuntimeError) as error:
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             raise WeightsError(
                 f"VGG-19 could not be downloaded from {url} ({reason});"
@@ -175,11 +186,16 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 
 def _read_state_dict(path: Path) -> dict[str, Tensor]:
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+        # torchvision's own file is of the format before zip, which cannot be mapped into memory.
+        can_be_mapped = zipfile.is_zipfile(path)
+        state = torch.load(path, map_location="cpu", weights_only=True, mmap=can_be_mapped)
     except Exception as error:  # torch raises many kinds for a damaged file
         reason = str(error).splitlines()[0][:120] if str(error) else type(error).__name__
         raise WeightsError(f"{path}: cannot be read as a state_dict ({reason})") from None
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+    is_state = isinstance(state, Mapping) and all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    )
+    if not is_state:
         raise WeightsError(f"{path}: holds no state_dict of tensors")
     return dict(state)
 
@@ -230,24 +246,25 @@ def _check_layers(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor
 
 def _preprocessing(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
     """Read mean, std, padding, pooling and ceil_mode from a file's metadata."""
-    found: dict[str, Any] = {}
+    # "max", or in words: "max 2x2 stride 2, ceil_mode"
+    pooling, _, words = metadata.get("pooling", "max").partition(" ")
+    found: dict[str, Any] = {
+        "padding": metadata.get("padding", "zeros"),
+        "pooling": pooling.strip(","),
+        "ceil_mode": metadata.get("ceil_mode", str("ceil_mode" in words)).lower(),
+        "channels": metadata.get("channels", "RGB"),
+    }
+    for key, value in found.items():
+        if value not in _METADATA[key]:
+            allowed = " or ".join(_METADATA[key])
+            raise WeightsError(f"{path}: metadata {key} is {value!r}, not {allowed}")
+    del found["channels"]
+    found["ceil_mode"] = found["ceil_mode"] == "true"
     for key in ("mean", "std"):
         if key in metadata:
             found[key] = _three_numbers(metadata[key], f"{path}: metadata {key}")
-    if "padding" in metadata:
-        found["padding"] = metadata["padding"]
-    if "pooling" in metadata:  # "max", or in words: "max 2x2 stride 2, ceil_mode"
-        found["pooling"] = metadata["pooling"].split()[0].strip(",")
-        found["ceil_mode"] = "ceil_mode" in metadata["pooling"]
-    if "ceil_mode" in metadata:
-        found["ceil_mode"] = metadata["ceil_mode"].lower() in ("true", "1", "yes")
-    for key, allowed in (("padding", ("zeros", "reflect")), ("pooling", ("max", "avg"))):
-        if found.get(key, allowed[0]) not in allowed:
-            raise WeightsError(
-                f"{path}: metadata {key} is {found[key]}, not {' or '.join(allowed)}"
-            )
-    if metadata.get("channels", "RGB") != "RGB":
-        raise WeightsError(f"{path}: metadata channels is {metadata['channels']}, not RGB")
+    if min(found.get("std", IMAGENET_STD)) <= 0:
+        raise WeightsError(f"{path}: metadata std is {metadata['std']}; pictures are divided by it")
     return found
 
 
@@ -256,8 +273,8 @@ def _three_numbers(text: str, what: str) -> tuple[float, ...]:
         numbers = tuple(float(value) for value in json.loads(text))
     except (ValueError, TypeError):
         numbers = ()
-    if len(numbers) != 3:
-        raise WeightsError(f"{what} is {text[:40]}, not three numbers")
+    if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
+        raise WeightsError(f"{what} is {text[:40]}, not three finite numbers")
     return numbers
 
 

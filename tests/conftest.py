@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
 from nst.contract import DIMENSIONS, INPUT, OUTPUT, ModelInfo
+
+if TYPE_CHECKING:
+    from nst.weights import VGGWeights
 
 
 @pytest.fixture
@@ -49,3 +53,22 @@ def invert_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     helper.set_model_props(model, info.to_metadata())
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def tiny_vgg() -> VGGWeights:
+    """A random VGG-19 of all sixteen convolutions, 4 to 8 channels wide: quick, paints nothing."""
+    import torch  # here, because most tests need no torch
+
+    from nst.weights import CONVOLUTIONS, VGGWeights
+
+    generator = torch.Generator().manual_seed(0)
+    tensors, channels = {}, 3
+    for name in CONVOLUTIONS:
+        width = {"conv1": 4, "conv2": 6}.get(name[:5], 8)
+        shape = (width, channels, 3, 3)
+        deviation = (2 / (9 * channels)) ** 0.5  # activations keep their size (He et al. 2015)
+        tensors[f"{name}.weight"] = deviation * torch.randn(shape, generator=generator)
+        tensors[f"{name}.bias"] = 0.1 * torch.rand(width, generator=generator)
+        channels = width
+    return VGGWeights(tensors=tensors, source="a tiny VGG-19")

@@ -158,8 +158,10 @@ def test_paintings_of_an_earlier_run_are_no_inputs(here: Path) -> None:
     draw("f/a.png", "f/out/a.png", f"{here.name}-wave/f/a.png")
     assert placed("f", output="f/out") == ["f/out/a.png"]
     assert placed(".") == [f"{here.name}-wave/f/{name}" for name in ("a.png", "out/a.png")]
+    assert placed("f/out", output="f/") == ["f/a.png"]
+    Path("f/a.png").unlink()
     with pytest.raises(UsageError, match="all inputs lie in the output folder"):
-        placed("f/out", output="f/")
+        placed("f", output="f/out")
 
 
 @pytest.mark.usefixtures("here")

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from nst.config import ObjectiveConfig
 from nst.errors import UsageError
-from nst.settings import Precision, Settings, Weighting, setting
+from nst.settings import Precision, setting
 
 WIDTHS = (8, 16, 32)
 
 
 @dataclass(frozen=True, kw_only=True)
-class TrainConfig(Settings):
+class TrainConfig(ObjectiveConfig):
     """Settings of one training. Pictures are RGB in [0, 1]."""
 
     width: int = setting(16, "Channels of the first convolution: 32 as in the paper, 16 or 8.")
@@ -25,27 +26,10 @@ class TrainConfig(Settings):
     )
     learning_rate: float = setting(2e-3, "Peak learning rate of Adam.", low=1e-6, high=1.0)
     warmup: int = setting(50, "Steps until the learning rate reaches its peak.", low=0)
-    strength: float = setting(1.0, "How much style counts against content.", low=0.01, high=100)
-    preset: str = setting("pyramid", "Layers of the objective: pyramid or gatys.")
-    content_layer: str | None = setting(
-        None, "Content layer in place of the preset's, relu4_2 or relu3_3/2 (at half size)."
-    )
-    style_layers: str | None = setting(
-        None, "Style layers in place of the preset's, with commas: relu1_1,relu2_1/2."
-    )
-    weights: Weighting = setting(
-        "balanced", "balanced: relative errors; gatys: the paper's plain sums."
-    )
-    content_weight: float = setting(1.0, "Alpha, with --weights gatys.", low=0)
-    style_weight: float = setting(1e3, "Beta, with --weights gatys.", low=0)
     tv_weight: float = setting(0.1, "Weight of total variation (mean |gradient|).", low=0)
-    style_size: int = setting(512, "Long side of the style image, px.", low=32, high=4096)
-    seed: int = setting(0, "Seed of weights, order and crops.", low=0)
-    vgg: str | None = setting(
-        None, "VGG-19 weights; else $NST_VGG19, else torchvision's download (548 MB)."
+    precision: Precision = setting(
+        "auto", "Dtype of the convolutions; auto: bfloat16 where the hardware has it."
     )
-    device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps.")
-    precision: Precision = setting("auto", "auto: bfloat16 where the hardware has it.")
     checkpoint_every: int = setting(250, "Steps between checkpoints.", low=1)
     preview_every: int = setting(250, "Steps between preview strips.", low=1)
     log_every: int = setting(10, "Steps between lines of log.jsonl.", low=1)
@@ -53,7 +37,7 @@ class TrainConfig(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.width not in WIDTHS:
-            raise UsageError(f"--width must be one of {WIDTHS}, got {self.width}")
+            raise UsageError(f"--width must be 8, 16 or 32, got {self.width}")
         if self.size % 8:
             raise UsageError(f"--size must be a multiple of 8, got {self.size}")
         if self.steps is not None and self.minutes is not None:
@@ -63,7 +47,3 @@ class TrainConfig(Settings):
     def length(self) -> int:
         """Steps of the training; ``minutes`` must have been turned into steps before."""
         return 10000 if self.steps is None else self.steps
-
-
-PLACES = ("vgg", "device", "checkpoint_every", "preview_every", "log_every")
-"""Settings that may differ when a run is resumed: they do not change what is computed."""

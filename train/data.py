@@ -93,7 +93,7 @@ def open_folder(folder: Path | str) -> Photographs:
     splits and classes, and copies the list into a cache.
 
     Raises:
-        DataError: There is no such folder, or no image file in it.
+        DataError: There is no such folder, no image file in it, or a name that is not UTF-8.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -101,15 +101,15 @@ def open_folder(folder: Path | str) -> Photographs:
     paths = find_images(folder)
     if not paths:
         raise DataError(f"--data {folder}: no photographs in it (png, jpg, webp, tiff ...)")
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(_line_of(path, folder).encode())
     import datasets
 
     column = datasets.Image(decode=False)
     rows = datasets.Dataset.from_dict({"image": [str(p) for p in paths]}).cast_column(
         "image", column
     )
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(f"{path.relative_to(folder).as_posix()} {path.stat().st_size}\n".encode())
     return Photographs(rows, digest.hexdigest())
 
 
@@ -129,6 +129,20 @@ def prefetch(
             if step + 1 < stop:
                 coming = read(step + 1)
             yield ready
+
+
+def _line_of(path: Path, folder: Path) -> str:
+    """Name and size of a photograph: what the identity of a folder is made of."""
+    name = path.relative_to(folder).as_posix()
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise DataError(f"--data {folder}: {name!a} is no UTF-8 name; rename the file") from None
+    try:
+        size = path.stat().st_size
+    except OSError:  # a link to nowhere: counted as unreadable when its turn comes
+        size = -1
+    return f"{name} {size}\n"
 
 
 @lru_cache(maxsize=2)

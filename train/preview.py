@@ -35,9 +35,11 @@ def preview_strip(
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
-    with torch.inference_mode():
-        painted = [to_uint8(network(to_tensor(photo, device)))[0] for photo in photographs]
-    network.train(was_training)
+    try:
+        with torch.inference_mode():
+            painted = [to_uint8(network(to_tensor(photo, device)))[0] for photo in photographs]
+    finally:
+        network.train(was_training)
     gap = np.full((height, GAP_PX, 3), 255, np.uint8)
     rows = [
         np.concatenate([photo, gap, swatch, gap, result], axis=1)

@@ -45,8 +45,8 @@ class LogLine:
         if not line.total < float("inf"):
             raise TrainingError(
                 f"the objective is {line.total} at step {record.step};"
-                " the last checkpoint is good: resume it, or begin anew with a lower"
-                " --learning-rate"
+                " the checkpoint before it is good, but a run that is resumed ends here again:"
+                " begin anew with a lower --learning-rate"
             )
         return line
 
@@ -72,7 +72,7 @@ def append_line(path: Path, line: LogLine) -> None:
 
 
 def save_loss_plot(path: Path, log: Path) -> None:
-    """Draw the curves of a log: objective, content and style over the steps.
+    """Draw the curves of a log: objective, content and style over the steps; none if it is empty.
 
     Raises:
         ImportError: matplotlib is not installed.
@@ -80,7 +80,9 @@ def save_loss_plot(path: Path, log: Path) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    lines = [json.loads(text) for text in log.read_text().splitlines()]
+    lines = [json.loads(text) for text in log.read_text().splitlines()] if log.is_file() else []
+    if not lines:
+        return
     steps = [line["step"] for line in lines]
     figure = Figure(figsize=(8, 4.5), layout="constrained")
     FigureCanvasAgg(figure)

@@ -14,10 +14,11 @@ runs/<style>-<n>/
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import re
-import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -35,8 +36,8 @@ from nst.checkpoint import (
     restore_optimizer,
     save_checkpoint,
 )
-from nst.errors import CheckpointError
-from nst.files import atomic_write
+from nst.errors import CheckpointError, OutputError
+from nst.files import atomic_write, describe
 from nst.settings import from_dict, to_toml
 from train.config import TrainConfig
 from train.loop import Learner
@@ -59,7 +60,9 @@ class Run:
     @property
     def style_file(self) -> Path:
         """The run's own copy of the style image."""
-        return next(iter(sorted(self.folder.glob("style.*"))), self.folder / "style")
+        # A style image that is called style.png makes a model that is called style.onnx.
+        copies = [path for path in self.folder.glob("style.*") if path.suffix != ".onnx"]
+        return min(copies, default=self.folder / "style")
 
     @property
     def log_file(self) -> Path:
@@ -80,8 +83,17 @@ class Run:
         }
 
     def begin(self, style: Path) -> None:
-        """Fill a new folder: the settings and a copy of the style image."""
-        shutil.copyfile(style, self.folder / f"style{style.suffix.lower()}")
+        """Fill a new folder: the settings and a copy of the style image.
+
+        Raises:
+            OutputError: The disk is full.
+        """
+        with atomic_write(self.folder / f"style{style.suffix.lower()}") as file:
+            file.write(style.read_bytes())
+        self.save_config()
+
+    def save_config(self) -> None:
+        """Write the settings for people to read."""
         with atomic_write(self.folder / "config.toml") as file:
             file.write(to_toml(self.config).encode())
 
@@ -111,16 +123,23 @@ class Run:
 
 
 def new_folder(parent: Path, style_name: str) -> Path:
-    """Make and return the first of ``<style>-1``, ``<style>-2``, ... that is not there yet."""
-    number = 1
-    while True:
-        folder = parent / f"{style_name}-{number}"
-        try:
-            folder.mkdir(parents=True)
-        except FileExistsError:
-            number += 1
-        else:
-            return folder
+    """Make and return the first of ``<style>-1``, ``<style>-2``, ... that is not there yet.
+
+    Raises:
+        OutputError: No folder can be made there.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        for number in itertools.count(1):
+            folder = parent / f"{style_name}-{number}"
+            with suppress(FileExistsError):
+                folder.mkdir()
+                return folder
+    except OSError as error:
+        raise OutputError(
+            f"--runs {parent}: no folder can be made there, {describe(error)}"
+        ) from error
+    raise AssertionError("the numbers do not end")
 
 
 def style_name_of(path: Path) -> str:
@@ -186,10 +205,10 @@ def cut_log(path: Path, step: int) -> None:
     if not path.is_file():
         return
     kept = []
-    for line in path.read_text().splitlines(keepends=True):
+    for line in path.read_text("utf-8", "replace").splitlines(keepends=True):
         try:
             is_kept = line.endswith("\n") and json.loads(line)["step"] <= step
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, TypeError):
             is_kept = False  # the last line of a run that was killed while writing it
         if is_kept:
             kept.append(line)

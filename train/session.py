@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from nst.errors import DataError
 from nst.files import atomic_write, sha256_of
 from nst.image import Picture
 from nst.interrupt import StopRequest
-from nst.losses import PerceptualLoss, find_preset
+from nst.losses import PerceptualLoss
 from nst.runtime import choose_device, choose_precision, describe
 from nst.tensors import load_style
 from nst.weights import VGGWeights, find_weights
@@ -67,7 +69,8 @@ class Session:
     def steps(self, stop: StopRequest) -> Iterator[LogLine]:
         """Train to the end, or until a stop is asked for, and yield the lines of the log.
 
-        Checkpoints, previews and log are written on the way, a last checkpoint at the end.
+        Checkpoints, previews and log are written on the way, a last checkpoint at the end. A
+        training whose steps are all done yields nothing.
 
         Raises:
             TrainingError: The objective is not finite.
@@ -75,8 +78,6 @@ class Session:
         """
         config = self.run.config
         started_at = logged_at = time.perf_counter()
-        if self.learner.step == 0:
-            self.run.save(self.learner)
         logged_step = self.learner.step
         for record in fit(self.learner, self.criterion, self._batches(), config, self.dtype):
             is_last = record.step == config.length or stop.signal_number is not None
@@ -94,6 +95,11 @@ class Session:
                 save_preview(self.run.preview_file(record.step), self.preview())
             if is_last:
                 return
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no step is left."""
+        return self.learner.step >= self.run.config.length
 
     def preview(self) -> NDArray[np.uint8]:
         """Paint the same few photographs of the set and lay them beside the style image."""
@@ -115,9 +121,14 @@ class Session:
         )
 
     def _list_bad_files(self) -> None:
-        if self.photographs.bad:
-            with atomic_write(self.run.folder / "bad-files.txt") as file:
-                file.write("".join(f"{why}\n" for why in self.photographs.bad.values()).encode())
+        """Write down what could not be read; a run that is resumed keeps its older lines."""
+        reasons = list(self.photographs.bad.values())  # at once: another thread is reading on
+        if reasons:
+            path = self.run.folder / "bad-files.txt"
+            before = path.read_text().splitlines() if path.is_file() else []
+            with atomic_write(path) as file:
+                lines = dict.fromkeys([*before, *reasons])
+                file.write("".join(f"{line}\n" for line in lines).encode())
 
 
 def new_session(
@@ -154,7 +165,12 @@ def new_session(
         data_identity=photographs.identity,
         vgg_sha256=weights.sha256,
     )
-    run.begin(style)
+    try:
+        run.begin(style)
+        run.save(learner)
+    except BaseException:
+        shutil.rmtree(run.folder, ignore_errors=True)  # nothing half made is left behind
+        raise
     return Session(run, learner, criterion, photographs, picture, device, dtype)
 
 
@@ -181,8 +197,9 @@ def resumed_session(
         announce(note)
     run = run_of(folder, checkpoint.header)
     config = run.config if vgg is None else run.config.replace(vgg=vgg)
+    run = dataclasses.replace(run, config=config, data=data or run.data)
     device, dtype, weights, picture, criterion = _prepare(run.style_file, config, announce)
-    photographs = _open(data or run.data)
+    photographs = _open(run.data)
     found = {
         "style": sha256_of(run.style_file),
         "--data": photographs.identity,
@@ -191,6 +208,13 @@ def resumed_session(
     check_identity(run, found)
     learner = Learner.new(config, device)
     restore(learner, checkpoint, source=str(folder))
+    threads = checkpoint.header.get("threads")
+    if device.type == "cpu" and threads != torch.get_num_threads():
+        announce(
+            f"{threads} threads until now, {torch.get_num_threads()} from here on: the last bits"
+            " will not be those of an unbroken run"
+        )
+    run.save_config()
     cut_log(run.log_file, learner.step)
     return Session(run, learner, criterion, photographs, picture, device, dtype)
 
@@ -200,25 +224,12 @@ def _prepare(
 ) -> tuple[torch.device, torch.dtype, VGGWeights, Picture, PerceptualLoss]:
     device = choose_device(config.device)
     dtype = choose_precision(config.precision, device)
-    preset = find_preset(
-        config.preset,
-        content_layer=config.content_layer,
-        style_layers=config.style_layers.split(",") if config.style_layers else (),
-    )
     image, picture = load_style(style, config.style_size)
     for note in picture.notes:
         announce(f"{style}: {note}")
     weights = find_weights(config.vgg, announce=announce)
-    criterion = PerceptualLoss(
-        weights,
-        image.to(device),
-        preset=preset,
-        weighting=config.weights,
-        strength=config.strength,
-        tv_weight=config.tv_weight,
-        content_weight=config.content_weight,
-        style_weight=config.style_weight,
-    ).to(memory_format=torch.channels_last)
+    criterion = PerceptualLoss.from_config(weights, image.to(device), config)
+    criterion = criterion.to(memory_format=torch.channels_last)
     return device, dtype, weights, picture, criterion
 
 

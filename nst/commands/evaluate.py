@@ -24,7 +24,7 @@ def evaluate(
         Path, typer.Option("--photos", help="A folder of photographs it has not seen.")
     ],
     vgg: Annotated[str | None, typer.Option("--vgg", help="VGG-19 weights.")] = None,
-    provider: Annotated[Provider, typer.Option("--provider", help="Where the model runs.")] = "auto",
+    provider: Annotated[Provider, typer.Option("--provider", help="Where it runs.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Print J, S and C of a model on photographs it has not seen.
@@ -34,10 +34,10 @@ def evaluate(
     comparable; the first line says which were used.
     """
     from infer.stylizer import Stylizer
-    from nst.image import find_images, fit_long_side, load_image, resize_image
-    from nst.judge import PHOTO_PX, STYLE_PX, judge, mean_score
+    from nst.image import find_images, load_image
+    from nst.judge import STYLE_PX, fit_photograph, judge, mean_score
     from nst.losses import PerceptualLoss
-    from nst.tensors import crop_to_multiple, load_style
+    from nst.tensors import load_style
     from nst.weights import find_weights
 
     files = find_images(photos)
@@ -52,9 +52,7 @@ def evaluate(
     scores = []
     with progress("judging", len(files)) as bar:
         for done, file in enumerate(files, start=1):
-            picture = load_image(file)
-            height, width = fit_long_side(picture.height, picture.width, PHOTO_PX)
-            photo = crop_to_multiple(resize_image(picture.rgb, height, width))
+            photo = fit_photograph(load_image(file).rgb)
             scores += judge(lambda rgb: stylizer.run(rgb[None])[0], [photo], criterion)
             bar.update(done, f"{file.name} J {scores[-1].total:.3f}")
     mean = mean_score(scores)
