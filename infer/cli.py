@@ -131,7 +131,7 @@ def stylize(
     for job in jobs:
         if job.is_moving and job.target is not None:
             output_format(job.target)
-    _report(paint, _paint(paint, jobs, settings), len(jobs), settings)
+    _report(paint, _paint(paint, jobs, settings), jobs, settings)
 
 
 def _check_flags(output: str | None, settings: StylizeConfig) -> None:
@@ -200,7 +200,10 @@ def _paint_moving(paint: Stylizer, job: Job, settings: StylizeConfig) -> Record:
 
 
 def _report(
-    paint: Stylizer, records: Generator[Record, None, None], n: int, settings: StylizeConfig
+    paint: Stylizer,
+    records: Generator[Record, None, None],
+    jobs: Sequence[Job],
+    settings: StylizeConfig,
 ) -> None:
     """Print what became of each input, and end with the error that fits.
 
@@ -209,6 +212,7 @@ def _report(
         InferenceError: Every input failed.
         SomeFailed: Some inputs failed.
     """
+    n = len(jobs)
     failed: list[NSTError] = []
     painted, skipped, is_hinted = 0, 0, False
     started_at = time.monotonic()
@@ -232,7 +236,10 @@ def _report(
                 _say_notes(record, with_hint=not is_hinted and not settings.restore_size)
                 is_hinted |= record.is_reduced
         except KeyboardInterrupt:
-            say(f"{painted} of {n} inputs painted; add --skip-existing to go on from there")
+            hint = "; add --skip-existing to go on from there"
+            if any(job.is_moving for job in jobs):  # a video may be there in part: do not skip it
+                hint = ""
+            say(f"{painted} of {n} inputs painted{hint}")
             raise
     if n > 1 and not failed:
         left = f", {skipped} skipped" if skipped else ""

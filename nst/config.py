@@ -44,7 +44,7 @@ class OptimizeConfig(ObjectiveConfig):
     optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", "Optimiser of the pixels.")
     init: str = setting("content", "Start: content (the photograph), noise, or a picture file.")
     scales: int = setting(
-        0, "Sizes from coarse to fine, each twice the last; 0: until 512 px or less.", high=8
+        0, "Sizes from coarse to fine, each twice the last; 0: until 512 px or less.", low=0, high=8
     )
     evaluations: int = setting(300, "Evaluations of the objective at each size, at most.", low=1)
     tolerance: float = setting(

@@ -34,11 +34,13 @@ class LBFGS:
         objective: What is minimised.
         image: The start; values in [0, 1].
         history: Pairs of steps and gradient changes that are kept.
+        limit: Evaluations of the objective after which no step is tried any more; None: no limit.
     """
 
     objective: Objective
     image: Tensor
     history: int = 20
+    limit: int | None = None
 
     def __post_init__(self) -> None:
         self.image = self.image.detach().clamp(0, 1).contiguous()
@@ -47,7 +49,11 @@ class LBFGS:
         self._pairs: deque[tuple[Tensor, Tensor, float]] = deque(maxlen=self.history)
 
     def step(self) -> bool:
-        """Make one accepted iteration; False when no step lowers the objective any more."""
+        """Make one accepted iteration.
+
+        Returns:
+            False when no step lowers the objective any more, or the limit is reached.
+        """
         if self._search():
             return True
         if not self._pairs:
@@ -66,7 +72,7 @@ class LBFGS:
             trial = (self.image + share * direction).clamp(0, 1)
             step = trial - self.image
             slope = _dot(self.gradient, step)
-            if slope >= 0:
+            if slope >= 0 or self.evaluations == self.limit:
                 return False
             value, gradient = self.objective(trial)
             self.evaluations += 1

@@ -145,6 +145,15 @@ class LossTerms:
     """``(B,)``."""
     weights: LossWeights
 
+    def detach(self) -> LossTerms:
+        """Return the same values without their gradients."""
+        return LossTerms(
+            self.content.detach(),
+            self.style.detach(),
+            self.total_variation.detach(),
+            self.weights,
+        )
+
     @property
     def total(self) -> Tensor:
         """The weighted sum, averaged over the batch: what is minimised."""

@@ -30,7 +30,7 @@ NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.15
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OptimizeRecord:
-    """One accepted iteration."""
+    """One accepted iteration, or the last picture once more where no better one was found."""
 
     image: Tensor
     """The picture so far, RGB in [0, 1], ``(1, 3, h, w)`` at the size of this scale."""
@@ -93,19 +93,20 @@ def _one_scale(
     evaluator = _Evaluator(criterion, photograph, config)
     steps = _lbfgs if config.optimizer == "lbfgs" else _adam
     totals: list[float] = []
-    for iteration, (now, evaluations, terms, ended) in enumerate(steps(image, evaluator, config)):
-        totals.append(float(terms.total.detach()))
-        reason = ended or _reason(totals, evaluations, config)
+    for now, evaluations, terms, is_lower in steps(image, evaluator, config):
+        if is_lower:
+            totals.append(float(terms.total))
+        reason = _reason(totals, evaluations, config) or ("" if is_lower else "no step lowers J")
         yield OptimizeRecord(
             now,
             scale,
             scales,
-            iteration,
+            len(totals) - 1,
             evaluations,
             total=totals[-1],
-            content=float(terms.content.detach().mean()),
-            style=float(terms.style.detach().mean()),
-            total_variation=float(terms.total_variation.detach().mean()),
+            content=float(terms.content.mean()),
+            style=float(terms.style.mean()),
+            total_variation=float(terms.total_variation.mean()),
             reason=reason,
         )
         if reason:
@@ -133,31 +134,23 @@ class _Evaluator:
             terms = self.criterion(pixels, self.target)
         total = terms.total
         (gradient,) = torch.autograd.grad(total, image)
-        self.terms = terms
+        self.terms = terms.detach()
         return float(total.detach()), gradient.contiguous()
 
 
-_Steps = Iterator[tuple[Tensor, int, LossTerms, str]]
+_Steps = Iterator[tuple[Tensor, int, LossTerms, bool]]
+"""Picture, evaluations, its terms, and whether it is a new picture or no better one was found."""
 
 
 def _lbfgs(image: Tensor, evaluator: _Evaluator, config: OptimizeConfig) -> _Steps:
-    # A trial that was not accepted may have left its terms behind: they are kept by value.
-    seen: dict[float, LossTerms] = {}
-
-    def objective(trial: Tensor) -> tuple[float, Tensor]:
-        value, gradient = evaluator(trial)
-        assert evaluator.terms is not None
-        seen[value] = evaluator.terms
-        return value, gradient
-
-    state = LBFGS(objective, image)
-    yield state.image, state.evaluations, seen[state.value], ""
+    state = LBFGS(evaluator, image, limit=config.evaluations)
+    terms, is_lower = evaluator.terms, True
     while True:
+        assert terms is not None
+        yield state.image, state.evaluations, terms, is_lower
         is_lower = state.step()
-        terms = seen[state.value]
-        seen.clear()
-        seen[state.value] = terms
-        yield state.image, state.evaluations, terms, "" if is_lower else "no step lowers J"
+        if is_lower:  # otherwise the evaluator last saw a trial that was refused
+            terms = evaluator.terms
 
 
 def _adam(image: Tensor, evaluator: _Evaluator, config: OptimizeConfig) -> _Steps:
@@ -169,7 +162,7 @@ def _adam(image: Tensor, evaluator: _Evaluator, config: OptimizeConfig) -> _Step
         _, pixels.grad = evaluator(pixels)
         evaluations += 1
         assert evaluator.terms is not None
-        yield before, evaluations, evaluator.terms, ""
+        yield before, evaluations, evaluator.terms, True
         optimizer.step()
         with torch.no_grad():
             pixels.clamp_(0, 1)

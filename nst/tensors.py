@@ -57,8 +57,11 @@ def load_style(path: Path | str, long_side: int) -> tuple[Tensor, Picture]:
     picture = load_image(path)
     height, width = fit_long_side(picture.height, picture.width, long_side)
     if min(height, width) < LEAST_STYLE_PX:
+        size = f"{picture.width}x{picture.height} px"
+        if (height, width) != (picture.height, picture.width):
+            size += f", reduced to {width}x{height} px,"
         raise ImageError(
-            f"{path}: {width}x{height} px is too small for a style image;"
+            f"{path}: {size} is too small for a style image;"
             f" give one of at least {LEAST_STYLE_PX}x{LEAST_STYLE_PX} px"
         )
     rgb = crop_to_multiple(resize_image(picture.rgb, height, width))

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,10 +16,12 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
+from PIL import Image
 
 from nst.contract import DIMENSIONS, INPUT, OUTPUT, ModelInfo
 
 if TYPE_CHECKING:
+    from nst.transformer import TransformerNet
     from nst.weights import VGGWeights
 
 
@@ -72,3 +80,172 @@ def tiny_vgg() -> VGGWeights:
         tensors[f"{name}.bias"] = 0.1 * torch.rand(width, generator=generator)
         channels = width
     return VGGWeights(tensors=tensors, source="a tiny VGG-19")
+
+
+def picture(height: int, width: int, seed: int) -> NDArray[np.uint8]:
+    """A small photograph-like picture, uint8 (height, width, 3): a gradient and a disc, noisy."""
+    random = np.random.default_rng(seed)
+    rows, columns = np.mgrid[0:height, 0:width].astype(np.float64)
+    rows, columns = rows / height, columns / width
+    colours = random.uniform(0, 255, (3, 3))
+    made: NDArray[np.float64] = rows[..., None] * colours[0] + columns[..., None] * colours[1]
+    centre = random.uniform(0.3, 0.7, 2)
+    made[(rows - centre[0]) ** 2 + (columns - centre[1]) ** 2 < 0.05] = colours[2]
+    noisy: NDArray[np.float64] = np.clip(made + random.normal(0, 5, made.shape), 0, 255)
+    return noisy.astype(np.uint8)
+
+
+@pytest.fixture(scope="session")
+def photo_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twelve small photographs of every kind, some in folders called train/ and val/."""
+    folder = tmp_path_factory.mktemp("photos")
+    for name in ("train/cat", "val"):
+        (folder / name).mkdir(parents=True)
+    for index in range(12):
+        place = ("", "train", "train/cat", "val")[index % 4]
+        image = Image.fromarray(picture(70 + index, 90 - 2 * index, index))
+        suffix = ("png", "jpg", "webp")[index % 3]
+        if index == 3:
+            image = image.convert("L")
+        if index == 6:
+            image.putalpha(Image.linear_gradient("L").resize(image.size))
+        exif = Image.Exif()
+        if index == 4:  # lying on its side
+            exif[0x0112] = 6
+        image.save(folder / place / f"{index:02d}.{suffix}", exif=exif)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def style_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A style image of 64x48 px in strong colours."""
+    path = tmp_path_factory.mktemp("style") / "Starry Night.png"
+    stripes = np.tile(np.repeat([0, 255], 4), 8)[None, :, None].astype(np.uint8)
+    Image.fromarray(picture(48, 64, 99) // 2 + stripes // 2).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def vgg_file(tiny_vgg: VGGWeights, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny VGG-19 in a file that stops at relu3_4."""
+    from safetensors.torch import save_file
+
+    path = tmp_path_factory.mktemp("vgg") / "tiny-vgg19.safetensors"
+    kept = {name: tensor for name, tensor in tiny_vgg.tensors.items() if name < "conv4"}
+    save_file(kept, path)
+    return path
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Compute as a child process with OMP_NUM_THREADS=1 does, so that results can be compared."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def tiny_network() -> TransformerNet:
+    """A random network of the real depth, 4 channels wide; nobody may change it."""
+    import torch
+
+    from nst.transformer import TransformerNet
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        network = TransformerNet(4).eval()
+        with torch.no_grad():
+            for name, parameter in network.named_parameters():
+                if "norm" in name:  # else all alike, and the exporter keeps one for all
+                    parameter.add_(torch.randn_like(parameter), alpha=0.2)
+            # Random weights paint an even grey; this spreads the tones over most of [0, 255].
+            network.to_rgb.conv.weight *= 6
+    return network
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_network: TransformerNet) -> onnx.ModelProto:
+    """``tiny_network`` as it was traced, without metadata; tracing takes seconds, so do it once."""
+    from export.to_onnx import to_model
+
+    return to_model(tiny_network)
+
+
+CHILD = """
+import os, sys
+for number, path in ((1, out), (2, err)):
+    os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), number)
+os.chdir(folder)
+import torch
+torch.set_num_threads(1)
+sys.argv = ["nst", *arguments]
+exec(program, {"__name__": "__main__"})
+"""
+
+
+@dataclass(frozen=True)
+class Child:
+    """A program in a process of its own, which real signals can reach."""
+
+    process: BaseProcess
+    out: Path
+    err: Path
+
+    def send(self, number: int) -> None:
+        """Send it a signal."""
+        assert self.process.pid is not None
+        os.kill(self.process.pid, number)
+
+    def wait(self) -> int | None:
+        """Wait for its end; the exit code, or minus the signal that killed it."""
+        self.process.join(60)
+        return self.process.exitcode
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Child]]:
+    """Start a program, ``nst`` by default, with some arguments, on one thread, in ``tmp_path``.
+
+    Processes are forked from a server that has imported torch already, which takes seconds.
+    """
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["torch._dynamo", "datasets", "train.session", "nst.optimize"])
+    children: list[BaseProcess] = []
+
+    def start_one(
+        *arguments: str | Path, program: str = "from nst.cli import main; main()"
+    ) -> Child:
+        out, err = (tmp_path / f"{name}-{len(children)}.txt" for name in ("out", "err"))
+        names = {
+            "out": out,
+            "err": err,
+            "folder": tmp_path,
+            "arguments": list(map(str, arguments)),
+            "program": program,
+        }
+        process = context.Process(target=exec, args=(CHILD, names), daemon=True)
+        process.start()
+        children.append(process)
+        return Child(process, out, err)
+
+    yield start_one
+    for process in children:
+        process.kill()
+        process.join()
+        process.close()
+
+
+@pytest.fixture(scope="session")
+def wait_until() -> Callable[[Callable[[], bool]], None]:
+    """Wait until something holds, a minute at most."""
+
+    def wait(holds: Callable[[], bool]) -> None:
+        end_at = time.monotonic() + 60
+        while not holds():
+            assert time.monotonic() < end_at, "waited for a minute"
+            time.sleep(0.02)
+
+    return wait

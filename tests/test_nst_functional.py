@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.autograd import gradcheck
@@ -72,6 +72,7 @@ def test_total_variation_by_hand() -> None:
     assert total_variation_loss(torch.full((2, 3, 5, 7), 0.3)).tolist() == [0.0, 0.0]
 
 
+@settings(deadline=None, max_examples=50)
 @given(channels=st.integers(1, 6), height=st.integers(1, 7), width=st.integers(1, 7))
 def test_style_loss_equals_the_paper_in_numpy(channels: int, height: int, width: int) -> None:
     """Gatys et al. 2016, eq. 3 and 4, in numpy float64, for output and style of one size."""
@@ -176,6 +177,7 @@ def test_double_stays_double() -> None:
     assert gram_matrix(features).dtype == energy(features).dtype == torch.float64
 
 
+@settings(deadline=None, max_examples=50)
 @given(height=st.integers(2, 9), width=st.integers(2, 9), seed=st.integers(0, 99))
 def test_total_variation_is_bounded_and_knows_no_direction(
     height: int, width: int, seed: int

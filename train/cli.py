@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nst.errors import UsageError
-from nst.settings import with_settings
+from nst.errors import OutputError, UsageError
+from nst.settings import flag_of, with_settings
 from nst.terminal import progress, result, say
 from train.config import TrainConfig
 
@@ -24,6 +25,7 @@ WAYS = (
 @with_settings(TrainConfig)
 def train(
     settings: TrainConfig,
+    ctx: typer.Context,
     style: Annotated[Path | None, typer.Argument(help="The style image.")] = None,
     data: Annotated[
         str | None, typer.Option("--data", help="A folder of photographs, searched recursively.")
@@ -44,7 +46,7 @@ def train(
 
     session: Session
     if resume is not None:
-        _refuse_other_settings(style, settings)
+        _refuse_other_settings(style, ctx)
         session = resumed_session(resume, data=data, vgg=settings.vgg, announce=say)
     elif style is None:
         raise UsageError("a style image is missing: nst train STYLE --data FOLDER")
@@ -55,9 +57,16 @@ def train(
     for line in session.describe():
         say(line)
     folder = session.run.folder
+    if session.is_finished:
+        say(f"{folder}: all {session.run.config.length} steps are done, nothing is left to train")
     with StopRequest() as stop, progress("training", session.run.config.length) as bar:
-        for log_line in session.steps(stop):
-            bar.update(log_line.step, str(log_line))
+        try:
+            for log_line in session.steps(stop):
+                bar.update(log_line.step, str(log_line))
+        except OutputError as error:
+            raise OutputError(
+                f"{error}; go on from the last checkpoint with: nst train --resume {folder}"
+            ) from error
     for reason in session.photographs.bad.values():
         say(f"skipped: {reason}")
     if session.photographs.bad:
@@ -73,13 +82,17 @@ def train(
     return folder
 
 
-def _refuse_other_settings(style: Path | None, settings: TrainConfig) -> None:
+def _refuse_other_settings(style: Path | None, ctx: typer.Context) -> None:
     """A resumed run keeps its settings; only places may be named anew."""
-    given = settings.replace(vgg=None)
-    if style is not None or given != TrainConfig():
+    given = [] if style is None else [str(style)]
+    for field in dataclasses.fields(TrainConfig):
+        source = ctx.get_parameter_source(field.name)
+        if field.name != "vgg" and source is not None and source.name == "COMMANDLINE":
+            given.append(flag_of(field))
+    if given:
         raise UsageError(
-            "--resume takes style and settings from the run; only --data and --vgg may"
-            " be given beside it, for places that have moved"
+            f"--resume takes style and settings from the run: leave out {', '.join(given)}; only"
+            " --data and --vgg may be given beside it, for places that have moved"
         )
 
 

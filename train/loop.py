@@ -101,10 +101,8 @@ def training_step(
     """Make one step of the optimiser on a batch, ``(B, 3, S, S)``; nothing waits for the device."""
     with autocast(photographs.device, dtype):
         target = criterion.content_target(photographs)
-        terms = criterion(learner.network(photographs), target)
+        terms: LossTerms = criterion(learner.network(photographs), target)
     learner.optimizer.zero_grad(set_to_none=True)
-    terms.total.backward()
+    terms.total.backward()  # type: ignore[no-untyped-call]
     learner.optimizer.step()
-    return LossTerms(
-        terms.content.detach(), terms.style.detach(), terms.total_variation.detach(), terms.weights
-    )
+    return terms.detach()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import time
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nst.config import OptimizeConfig
-from nst.errors import UsageError
+from nst.errors import OutputError, UsageError
 from nst.settings import with_settings
 from nst.terminal import format_duration, progress, result, result_json, say
 
@@ -47,7 +48,9 @@ def optimize(
     from nst.optimize import optimize as iterations
 
     check_output(output, overwrite=overwrite, bits=bits)
-    job = _Job.prepare(photo, style, output, settings, bits=bits, overwrite=overwrite)
+    if not overwrite:
+        _refuse_to_replace(output, has_pictures_on_the_way=save_every > 0)
+    job = _Job.prepare(photo, style, output, settings, bits=bits)
     total = settings.evaluations * job.scales
     with StopRequest() as stop, progress("optimising, evaluation", total) as bar:
         for record in iterations(job.image, job.style, job.weights, settings, start=job.start):
@@ -57,8 +60,9 @@ def optimize(
             if record.reason:
                 size = f"{record.image.shape[-1]}x{record.image.shape[-2]}"
                 say(f"{size}: {record.reason}; {_figures(record)}")
-            if save_every and record.iteration and record.iteration % save_every == 0:
-                job.save(record, output.with_stem(f"{output.stem}-{len(job.lines) - 1:06d}"))
+            line = len(job.lines) - 1
+            if save_every and line and line % save_every == 0:
+                job.save(record, output.with_stem(f"{output.stem}-{line:06d}"))
             if stop.signal_number is not None:
                 break
     job.finish(is_stopped=stop.signal_number is not None)
@@ -68,6 +72,18 @@ def optimize(
         result_json(job.record())
     else:
         result(str(output))
+
+
+def _refuse_to_replace(output: Path, *, has_pictures_on_the_way: bool) -> None:
+    """Look for everything that will stand beside the picture, before the work."""
+    beside = [output.with_suffix(".json")]
+    if has_pictures_on_the_way:
+        digits = "[0-9]" * 6
+        stem = glob.escape(output.stem)
+        beside += sorted(output.parent.glob(f"{stem}-{digits}{glob.escape(output.suffix)}"))
+    for path in beside:
+        if path.exists():
+            raise OutputError(f"{path} exists; pass --overwrite to replace it")
 
 
 @dataclasses.dataclass(eq=False)
@@ -83,7 +99,6 @@ class _Job:
     output: Path
     bits: int
     scales: int
-    is_overwriting: bool
     lines: list[dict[str, float]] = dataclasses.field(default_factory=list)
     last: OptimizeRecord | None = None
     started_at: float = dataclasses.field(default_factory=time.perf_counter)
@@ -97,7 +112,6 @@ class _Job:
         settings: OptimizeConfig,
         *,
         bits: int,
-        overwrite: bool,
     ) -> _Job:
         """Read everything, say what will run, and refuse before the work what cannot end well."""
         from nst.files import sha256_of
@@ -110,7 +124,7 @@ class _Job:
 
         device = choose_device(settings.device)
         picture = load_image(photo)
-        check_output(output, overwrite=overwrite, has_alpha=picture.alpha is not None, bits=bits)
+        check_output(output, overwrite=True, has_alpha=picture.alpha is not None, bits=bits)
         style_image, style_picture = load_style(style, settings.style_size)
         for name, found in ((photo, picture), (style, style_picture)):
             for note in found.notes:
@@ -144,9 +158,8 @@ class _Job:
             "objective": criterion.describe(),
         }
         return cls(
-            image, style_image.to(device), weights, start, picture, header, output, bits, scales,
-            overwrite,
-        )  # fmt: skip
+            image, style_image.to(device), weights, start, picture, header, output, bits, scales
+        )
 
     def note(self, record: OptimizeRecord) -> None:
         """Keep the figures of one iteration."""

@@ -24,4 +24,4 @@ def train(**values: Any) -> None:  # noqa: ANN401
     folder: Path = _train(**values)
     from export.cli import export_run
 
-    export_run(folder)
+    export_run(folder, overwrite=True)  # a run that is resumed replaces what it wrote before

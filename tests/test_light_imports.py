@@ -1,0 +1,79 @@
+"""What is loaded when. Truth: ``sys.modules`` of a fresh interpreter."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from nst.cli import COMMANDS
+
+TORCH = ("torch", "torchvision")
+HEAVY = (*TORCH, "numpy", "PIL", "onnx", "onnxruntime", "av", "cv2", "datasets", "matplotlib")
+FLOOR = ("errors", "contract", "files", "settings", "terminal", "interrupt", "color", "image")
+
+
+def fresh(program: str) -> str:
+    """Run a program in an interpreter of its own and return its stdout."""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def loaded_by(*statements: str, watched: tuple[str, ...] = TORCH) -> dict[str, list[str]]:
+    """Return which of some modules are there behind each statement, in one interpreter."""
+    program = "import sys, json\nfound = {}\n"
+    for statement in statements:
+        program += f"{statement}\n"
+        program += f"found[{statement!r}] = [m for m in {watched!r} if m in sys.modules]\n"
+    answer: dict[str, list[str]] = json.loads(fresh(program + "print(json.dumps(found))"))
+    return answer
+
+
+def test_this_file_can_fail() -> None:
+    assert loaded_by("import nst.functional") == {"import nst.functional": ["torch"]}
+
+
+def test_the_floor_is_torch_free() -> None:
+    statements = [f"import nst.{name}" for name in FLOOR]
+    assert loaded_by(*statements) == {statement: [] for statement in statements}
+
+
+def test_what_needs_no_pictures_loads_no_numpy() -> None:
+    statements = [f"import nst.{name}" for name in (*FLOOR[:6], "config")]
+    assert loaded_by(*statements, watched=HEAVY) == {statement: [] for statement in statements}
+
+
+def test_stylising_needs_no_torch() -> None:
+    assert loaded_by("import infer.stylizer") == {"import infer.stylizer": []}
+
+
+def test_the_front_door_is_light() -> None:
+    assert loaded_by("import nst.cli", watched=HEAVY) == {"import nst.cli": []}
+
+
+@pytest.mark.parametrize("module", ["train.cli", "export.cli", "infer.cli", "infer.webcam_cli"])
+def test_the_clis_of_the_verbs_are_light(module: str) -> None:
+    assert loaded_by(f"import {module}", watched=HEAVY) == {f"import {module}": []}
+
+
+def test_help_is_light() -> None:
+    """``nst --help`` imports the module of every command, and nothing heavy with them."""
+    program = f"""
+import sys
+from nst import cli
+sys.argv[0] = "nst"
+try:
+    cli.main(["--help"])
+except SystemExit as end:
+    assert not end.code
+assert not [m for m in {HEAVY!r} if m in sys.modules], sorted(sys.modules)
+assert all(m in sys.modules for m in cli.COMMANDS.values())
+"""
+    shown = fresh(program)
+    for name in COMMANDS:
+        assert f" {name} " in shown

@@ -1,0 +1,160 @@
+"""Ctrl-C and SIGTERM as a wish. Truth: real signals to a real process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+
+import pytest
+
+from nst.errors import NSTError
+from nst.interrupt import Stopped, StopRequest
+
+posix = pytest.mark.skipif(os.name != "posix", reason="signals to a process are POSIX")
+
+LOOP = """
+    import signal, time
+    from nst.interrupt import Stopped, StopRequest
+
+    def wait(condition):
+        end = time.monotonic() + 20
+        while not condition() and time.monotonic() < end:
+            time.sleep(0.005)
+
+    with StopRequest() as stop:
+        print("ready", flush=True)
+        wait(lambda: stop.signal_number is not None)
+        try:
+            print("asked", stop.signal_number, flush=True)
+            wait(lambda: False)  # saving takes long
+        except KeyboardInterrupt:
+            print("at once", flush=True)
+            raise SystemExit(1)
+"""
+
+
+def start(program: str, *arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(program), *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def line_of(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+@posix
+@pytest.mark.parametrize("second", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_the_first_asks_and_the_second_acts(first: signal.Signals, second: signal.Signals) -> None:
+    with start(LOOP) as process:
+        try:
+            assert line_of(process) == "ready"
+            process.send_signal(first)
+            assert line_of(process) == f"asked {first.value}"
+            process.send_signal(second)
+            rest, _ = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    if second == signal.SIGINT:
+        assert rest == "at once\n"
+        assert process.returncode == 1
+    else:
+        assert rest == ""
+        assert process.returncode == -signal.SIGTERM
+
+
+@posix
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_the_exit_code_at_the_front_door(number: signal.Signals, code: int, tmp_path: Path) -> None:
+    """A command that saves and raises ``Stopped`` ends with 130 or 143 and one line."""
+    (tmp_path / "slow.py").write_text(
+        textwrap.dedent(
+            """
+            import time, typer
+            from nst.interrupt import Stopped, StopRequest
+
+            app = typer.Typer()
+
+            @app.command()
+            def slow() -> None:
+                with StopRequest() as stop:
+                    print("ready", flush=True)
+                    end = time.monotonic() + 20
+                    while stop.signal_number is None and time.monotonic() < end:
+                        time.sleep(0.005)
+                print("saved", flush=True)
+                raise Stopped("stopped, saved", stop.signal_number)
+            """
+        )
+    )
+    program = """
+        import sys
+        sys.path.insert(0, sys.argv[1])
+        from nst import cli
+        cli.COMMANDS["slow"] = "slow"
+        cli.main(["slow"])
+    """
+    with start(program, str(tmp_path)) as process:
+        try:
+            assert line_of(process) == "ready"
+            process.send_signal(number)
+            out, err = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (out, err) == ("saved\n", "nst: stopped, saved\n")
+    assert process.returncode == code
+
+
+def test_handlers_are_put_back() -> None:
+    before = [signal.getsignal(number) for number in StopRequest.SIGNALS]
+    with StopRequest() as stop:
+        assert stop.signal_number is None
+        assert [signal.getsignal(number) for number in StopRequest.SIGNALS] != before
+    assert [signal.getsignal(number) for number in StopRequest.SIGNALS] == before
+    with StopRequest() as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.signal_number == signal.SIGTERM
+        assert [signal.getsignal(number) for number in StopRequest.SIGNALS] == before
+    assert [signal.getsignal(number) for number in StopRequest.SIGNALS] == before
+
+
+def test_handlers_are_put_back_after_an_error() -> None:
+    before = signal.getsignal(signal.SIGINT)
+
+    def fail() -> None:
+        with StopRequest():
+            raise ValueError("a bug")
+
+    with pytest.raises(ValueError, match="a bug"):
+        fail()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_outside_the_main_thread_nothing_changes() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    inside = []
+
+    def work() -> None:
+        with StopRequest() as stop:
+            inside.extend([stop.signal_number, signal.getsignal(signal.SIGINT)])
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert inside == [None, before]
+
+
+def test_stopped_is_an_error_with_a_code_of_its_own() -> None:
+    error = Stopped("stopped at step 3", signal.SIGTERM)
+    assert isinstance(error, NSTError)
+    assert (str(error), error.exit_code, Stopped.exit_code) == ("stopped at step 3", 143, 1)

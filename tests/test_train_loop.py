@@ -1,0 +1,153 @@
+"""The training loop: it learns, follows its learning rate and leaves everything else alone."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from nst.losses import PerceptualLoss
+from nst.tensors import load_style
+from nst.weights import VGGWeights
+from train.config import TrainConfig
+from train.loop import Learner, StepRecord, fit, learning_rate
+
+CPU = torch.device("cpu")
+
+
+def small_config(**values: object) -> TrainConfig:
+    return TrainConfig(width=8, size=64, batch=1, **values)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def criterion(tiny_vgg: VGGWeights, style_file: object) -> PerceptualLoss:
+    style, _ = load_style(str(style_file), 64)
+    return PerceptualLoss(tiny_vgg, style)
+
+
+@pytest.fixture
+def crops(photo: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """One training step's crops, (1, 64, 64, 3)."""
+    return np.pad(photo, ((8, 8), (0, 0), (0, 0)), mode="reflect")[None]
+
+
+def train(
+    learner: Learner,
+    criterion: PerceptualLoss,
+    crops: NDArray[np.uint8],
+    config: TrainConfig,
+    steps: int,
+    dtype: torch.dtype = torch.float32,
+) -> list[StepRecord]:
+    return list(fit(learner, criterion, [crops] * steps, config, dtype))
+
+
+def test_the_loss_falls_on_one_picture(
+    criterion: PerceptualLoss, crops: NDArray[np.uint8], one_thread: None
+) -> None:
+    """By invariant: a network that may learn one picture by heart gets much better at it."""
+    config = small_config(steps=60, learning_rate=5e-3)
+    records = train(Learner.new(config, CPU), criterion, crops, config, 60)
+    totals = [float(record.terms.total) for record in records]
+    assert np.mean(totals[-5:]) < 0.5 * np.mean(totals[:5])
+
+
+def test_the_learning_rate_by_hand() -> None:
+    """Warm-up of 10 steps, then half a cosine over 90: its middle is (1 + 0.01) / 2 of the peak."""
+    config = small_config(steps=100, learning_rate=1.0, warmup=10)
+    assert learning_rate(0, config) == pytest.approx(1 / 11)
+    assert learning_rate(9, config) == pytest.approx(10 / 11)
+    assert learning_rate(10, config) == pytest.approx(1.0)
+    assert learning_rate(55, config) == pytest.approx(0.505)
+    assert learning_rate(100, config) == pytest.approx(0.01)
+
+
+def test_the_warm_up_takes_a_tenth_of_a_short_training_at_most() -> None:
+    """By hand: 50 steps of warm-up asked for, 20 steps in all, so 2 are taken."""
+    config = small_config(steps=20, learning_rate=1.0, warmup=50)
+    rates = [learning_rate(step, config) for step in range(20)]
+    assert rates[:3] == pytest.approx([1 / 3, 2 / 3, 1.0])
+    assert all(a > b for a, b in pairwise(rates[2:]))
+
+
+def test_a_training_of_one_step_has_the_peak_rate() -> None:
+    assert learning_rate(0, small_config(steps=1, learning_rate=0.5)) == pytest.approx(0.5)
+
+
+def test_records_count_on_from_the_learner(
+    criterion: PerceptualLoss, crops: NDArray[np.uint8]
+) -> None:
+    config = small_config(steps=10, warmup=0)
+    learner = Learner.new(config, CPU)
+    learner.step = 5
+    records = train(learner, criterion, crops, config, 2)
+    assert [record.step for record in records] == [6, 7]
+    assert learner.step == 7
+    assert [record.learning_rate for record in records] == [
+        learning_rate(5, config),
+        learning_rate(6, config),
+    ]
+    assert not records[0].terms.total.requires_grad
+
+
+def test_training_changes_the_network_and_not_the_objective(
+    criterion: PerceptualLoss, crops: NDArray[np.uint8]
+) -> None:
+    config = small_config(steps=10)
+    learner = Learner.new(config, CPU)
+    network = {name: value.clone() for name, value in learner.network.state_dict().items()}
+    objective = {name: value.clone() for name, value in criterion.named_buffers()}
+    objective |= {name: value.clone() for name, value in criterion.named_parameters()}
+    given = crops.copy()
+    train(learner, criterion, crops, config, 1)
+    now = dict(criterion.named_buffers()) | dict(criterion.named_parameters())
+    assert all(torch.equal(now[name], value) for name, value in objective.items())
+    for name, value in learner.network.state_dict().items():
+        assert not torch.equal(value, network[name]), name
+    np.testing.assert_array_equal(crops, given)
+
+
+def test_the_seed_makes_the_network_and_nothing_else_is_drawn_from() -> None:
+    """By invariant: equal seeds, equal weights; the global generator stays where it was."""
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    one, same = (Learner.new(small_config(seed=4), CPU).network for _ in range(2))
+    other = Learner.new(small_config(seed=5), CPU).network
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(one.conv1.conv.weight, same.conv1.conv.weight)
+    assert not torch.equal(one.conv1.conv.weight, other.conv1.conv.weight)
+
+
+def test_steps_do_not_depend_on_the_global_generator(
+    criterion: PerceptualLoss, crops: NDArray[np.uint8], one_thread: None
+) -> None:
+    config = small_config(steps=10)
+    results = []
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        learner = Learner.new(config, CPU)
+        train(learner, criterion, crops, config, 2)
+        results.append(learner.network.to_rgb.conv.weight.detach())
+    assert torch.equal(*results)
+
+
+def test_bfloat16_keeps_weights_and_terms_in_float32(
+    criterion: PerceptualLoss, crops: NDArray[np.uint8]
+) -> None:
+    """By invariant: autocast rounds activations only; 8 bits of mantissa are good to a few %."""
+    config = small_config(steps=10)
+    values = []
+    for dtype in (torch.float32, torch.bfloat16):
+        learner = Learner.new(config, CPU)
+        (record,) = train(learner, criterion, crops, config, 1, dtype)
+        assert {p.dtype for p in learner.network.parameters()} == {torch.float32}
+        assert record.terms.style.dtype == torch.float32
+        values.append(float(record.terms.total))
+    assert math.isfinite(values[1])
+    assert values[1] == pytest.approx(values[0], rel=0.05)
+    assert values[1] != values[0]
