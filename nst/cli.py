@@ -8,42 +8,56 @@ from __future__ import annotations
 
 import importlib
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from nst import __version__
 from nst.errors import NSTError
 from nst.terminal import say
 
+
+class Entry(NamedTuple):
+    """One sub-command: the module whose ``app`` it is, and its line on the first help page."""
+
+    module: str
+    summary: str
+
+
 COMMANDS = {
-    "train": "nst.commands.train",
-    "optimize": "nst.commands.optimize",
-    "export": "export.cli",
-    "stylize": "infer.cli",
-    "webcam": "infer.webcam_cli",
-    "evaluate": "nst.commands.evaluate",
-    "bench": "nst.commands.bench",
-    "doctor": "nst.commands.doctor",
+    "train": Entry("nst.commands.train", "Train a network for one style image on photographs."),
+    "optimize": Entry("nst.commands.optimize", "Paint one photograph slowly and well."),
+    "export": Entry("export.cli", "Write a trained network as one ONNX file."),
+    "stylize": Entry("infer.cli", "Paint pictures and videos with a model."),
+    "webcam": Entry("infer.webcam_cli", "Paint what a camera sees, in a window."),
+    "evaluate": Entry("nst.commands.evaluate", "Judge a model on photographs it has not seen."),
+    "bench": Entry("nst.commands.bench", "Measure speed, ours beside what others do."),
+    "doctor": Entry("nst.commands.doctor", "Check what is installed and what really works."),
 }
-"""The module of each sub-command; its ``app`` is a typer application."""
 
 
 class LazyGroup(TyperGroup):
-    """A group that imports the module of a sub-command when that is asked for."""
+    """A group that imports the module of a sub-command when that is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401
         """Return the names in the order of the work, not of the alphabet."""
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
-        """Import the module of one sub-command and return it, None when there is no such one."""
+        """Return what the first help page needs to know; nothing is imported for it."""
         if cmd_name not in COMMANDS:
             return None
-        command = typer.main.get_command(importlib.import_module(COMMANDS[cmd_name]).app)
-        command.name = cmd_name
-        return command
+        return TyperCommand(cmd_name, help=COMMANDS[cmd_name].summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
+        """Import the module of the sub-command that was called."""
+        name, _, rest = super().resolve_command(ctx, args)
+        if name is None:
+            return name, None, rest
+        command = typer.main.get_command(importlib.import_module(COMMANDS[name].module).app)
+        command.name = name
+        return name, command, rest
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run the sub-command; our errors become one line and an exit code, bugs stay bugs."""

@@ -76,7 +76,8 @@ class LBFGS:
                 return False
             value, gradient = self.objective(trial)
             self.evaluations += 1
-            if value <= self.value + ARMIJO * slope:
+            # Of a tiny slope nothing is left after rounding: lower must be lower.
+            if value < self.value and value <= self.value + ARMIJO * slope:
                 self._remember(step, gradient - self.gradient)
                 self.image, self.value, self.gradient = trial, value, gradient
                 return True

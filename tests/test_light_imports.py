@@ -35,7 +35,7 @@ def loaded_by(*statements: str, watched: tuple[str, ...] = TORCH) -> dict[str, l
 
 
 def test_this_file_can_fail() -> None:
-    assert loaded_by("import nst.functional") == {"import nst.functional": ["torch"]}
+    assert loaded_by("import nst.color", watched=HEAVY) == {"import nst.color": ["numpy"]}
 
 
 def test_the_floor_is_torch_free() -> None:
