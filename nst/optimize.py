@@ -25,6 +25,8 @@ WINDOW = 10
 """Iterations over which the relative change is taken."""
 COARSE_PX = 512
 """Without a number of scales the coarsest long side is at most this."""
+LEAST_PX = 16
+"""Of a picture with a shorter side nothing is left in the deeper layers of the presets."""
 NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.15
 
 
@@ -68,9 +70,10 @@ def optimize(
 
     Raises:
         ImageError: A picture is too small or the style image is flat.
-        UsageError: ``init`` asks for a start that was not given.
+        UsageError: ``init`` asks for a start that was not given; too many scales.
     """
-    scales = config.scales or scales_for(max(photograph.shape[-2:]))
+    scales = config.scales or scales_for(photograph.shape[-2], photograph.shape[-1])
+    _check_coarsest(scales, {"photograph": photograph, "style image": style})
     image = _first_image(photograph, config, start)
     for scale in range(1, scales + 1):
         factor = 2 ** (scales - scale)
@@ -190,13 +193,26 @@ def _first_image(photograph: Tensor, config: OptimizeConfig, start: Tensor | Non
     return start.to(photograph.device)
 
 
-def scales_for(long_side: int) -> int:
-    """Return how many sizes lead from at most ``COARSE_PX`` to a long side, each twice the last."""
-    scales = 1
-    while long_side > COARSE_PX:
-        long_side = (long_side + 1) // 2
+def scales_for(height: int, width: int) -> int:
+    """Return how many sizes lead to a picture from a long side of at most ``COARSE_PX``.
+
+    Each is twice the last. A long and narrow picture gets fewer, so that its short side keeps
+    ``LEAST_PX``.
+    """
+    long_side, short_side, scales = max(height, width), min(height, width), 1
+    while long_side > COARSE_PX and short_side >= 2 * LEAST_PX:
+        long_side, short_side = (long_side + 1) // 2, short_side // 2
         scales += 1
     return scales
+
+
+def _check_coarsest(scales: int, pictures: dict[str, Tensor]) -> None:
+    for name, picture in pictures.items():
+        if scales > 1 and min(picture.shape[-2:]) < LEAST_PX * 2 ** (scales - 1):
+            raise UsageError(
+                f"--scales {scales}: the {name} ({picture.shape[-1]}x{picture.shape[-2]} px) would"
+                f" begin with less than {LEAST_PX} px; give fewer or a bigger picture"
+            )
 
 
 def _reduce(image: Tensor, factor: int) -> Tensor:

@@ -63,7 +63,7 @@ def test_the_layout_is_vgg19s(weights: VGGWeights) -> None:
 
 
 def test_the_kernels_are_learnt(weights: VGGWeights) -> None:
-    """Kernels that were learnt from photographs are smooth: neighbours agree. Random ones do not."""
+    """Kernels that were learnt from photographs are smooth; random ones are not."""
     kernels = weights.tensors["conv1_1.weight"]  # (64, 3, 3, 3)
 
     def agreement(k: Tensor) -> float:

@@ -184,16 +184,25 @@ def test_pooling_by_hand(pooling: str, ceil_mode: bool, expected: list[list[floa
 
 
 def test_padding_by_hand() -> None:
-    """The mean of 3x3 pixels of a white picture: white with reflection, darker at a black border.
+    """The mean of 3x3 pixels: zeros darken the border, reflection repeats what is inside it.
 
-    With zeros a corner keeps 4 of 9 pixels, an edge 6.
+    Of a white picture zeros leave a corner 4 of 9 pixels, an edge 6. Columns of 1, 2 and 4 have
+    2 beside them on both sides.
     """
-    white, mean = torch.ones(1, 3, 3, 3), torch.full((3, 3), 1 / 9)
-    reflect = VGG19(plain(1, mean, padding="reflect"), deepest="relu1_1")
-    torch.testing.assert_close(reflect(white, ["relu1_1"])["relu1_1"], white)
-    zeros = VGG19(plain(1, mean), deepest="relu1_1")(white, ["relu1_1"])["relu1_1"]
+    mean = torch.full((3, 3), 1 / 9)
+    zeros, reflect = (
+        VGG19(plain(1, mean, padding=padding), deepest="relu1_1")
+        for padding in ("zeros", "reflect")
+    )
+    dark = zeros(torch.ones(1, 3, 3, 3), ["relu1_1"])["relu1_1"]
     expected = torch.tensor([[4.0, 6.0, 4.0], [6.0, 9.0, 6.0], [4.0, 6.0, 4.0]]) / 9
-    torch.testing.assert_close(zeros[0, 0], expected)
+    torch.testing.assert_close(dark[0, 0], expected)
+    columns = torch.tensor([1.0, 2.0, 4.0]).expand(1, 3, 3, 3)
+    found = reflect(columns, ["relu1_1"])["relu1_1"]
+    # (2 + 1 + 2) / 3, (1 + 2 + 4) / 3, (2 + 4 + 2) / 3
+    torch.testing.assert_close(found[0, 0], torch.tensor([5.0, 7.0, 8.0]).expand(3, 3) / 3)
+    rows = reflect(columns.mT, ["relu1_1"])["relu1_1"]
+    torch.testing.assert_close(rows, found.mT)
 
 
 def test_normalisation_by_hand() -> None:

@@ -101,7 +101,7 @@ def test_the_exit_code_at_the_front_door(number: signal.Signals, code: int, tmp_
         import sys
         sys.path.insert(0, sys.argv[1])
         from nst import cli
-        cli.COMMANDS["slow"] = "slow"
+        cli.COMMANDS["slow"] = cli.Entry("slow", "Saves and stops.")
         cli.main(["slow"])
     """
     with start(program, str(tmp_path)) as process:

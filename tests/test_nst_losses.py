@@ -204,6 +204,7 @@ def test_find_preset_refuses(
         find_preset(name, content_layer=content, style_layers=style)
 
 
+@settings(deadline=None)
 @given(layer=st.sampled_from(LAYERS), scale=st.sampled_from([1, 2, 4, 8]))
 def test_a_tap_is_read_as_it_is_written(layer: str, scale: int) -> None:
     tap = Tap(layer, scale)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nst.config import OptimizeConfig
-from nst.errors import OutputError, UsageError
+from nst.errors import ImageError, OutputError, UsageError
 from nst.settings import with_settings
 from nst.terminal import format_duration, progress, result, result_json, say
 
@@ -117,7 +117,7 @@ class _Job:
         from nst.files import sha256_of
         from nst.image import check_output, fit_long_side, load_image, resize_image
         from nst.losses import PerceptualLoss
-        from nst.optimize import scales_for
+        from nst.optimize import LEAST_PX, scales_for
         from nst.runtime import choose_device, choose_precision, describe
         from nst.tensors import load_style, to_tensor
         from nst.weights import find_weights
@@ -132,6 +132,11 @@ class _Job:
         height, width = picture.height, picture.width
         if settings.size:
             height, width = fit_long_side(height, width, settings.size)
+        if min(height, width) < LEAST_PX:
+            raise ImageError(
+                f"{photo}: {width}x{height} px is too small to be painted; both sides need"
+                f" {LEAST_PX} px"
+            )
         start = None
         if settings.init not in ("content", "noise"):
             if not Path(settings.init).is_file():
@@ -142,7 +147,7 @@ class _Job:
         weights = find_weights(settings.vgg, announce=say)
         image = to_tensor(resize_image(picture.rgb, height, width), device)
         criterion = PerceptualLoss.from_config(weights, style_image, settings)
-        scales = settings.scales or scales_for(max(height, width))
+        scales = settings.scales or scales_for(height, width)
         say(criterion.describe())
         say(
             f"{describe(device, choose_precision(settings.precision, device))};"

@@ -1,0 +1,144 @@
+"""The benchmark of a training step: a fair contest, and what it prints. No time is asserted."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+import nst.commands.bench_train
+from nst.cli import main
+from nst.commands.bench_train import Contest, PlainLoop, _plain_gram, random_vgg
+from nst.functional import gram_matrix
+from nst.losses import PRESETS
+from nst.tensors import to_tensor
+from nst.weights import VGGWeights
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def small_contest(monkeypatch: pytest.MonkeyPatch, tiny_vgg: VGGWeights) -> None:
+    """The contest with a tiny VGG-19 and a small style image, for the sake of time."""
+    monkeypatch.setattr(nst.commands.bench_train, "random_vgg", lambda: tiny_vgg)
+    monkeypatch.setattr(nst.commands.bench_train, "STYLE_PX", 64)
+
+
+def contest(preset: str = "pyramid") -> Contest:
+    return Contest(size=64, batch=2, width=8, preset=preset, device=CPU)
+
+
+def test_both_networks_are_the_same_function(small_contest: None, one_thread: None) -> None:
+    """By another implementation: nn.InstanceNorm2d in contiguous memory, with our weights."""
+    both = contest()
+    ours, plain = both.learner.network, both.plain.network
+    count = [sum(p.numel() for p in network.parameters()) for network in (ours, plain)]
+    assert count[0] == count[1] == 108_371
+    norms = [type(module).__name__ for module in plain.modules()]
+    assert norms.count("InstanceNorm2d") == 15
+    assert "InstanceNorm" not in norms
+    with torch.no_grad():
+        for parameter in ours.parameters():
+            parameter.add_(0.05 * torch.randn_like(parameter))
+    plain.load_state_dict(ours.state_dict())
+    image = to_tensor(both.crops)
+    with torch.no_grad():
+        torch.testing.assert_close(plain(image.contiguous()), ours(image), atol=1e-4, rtol=0)
+
+
+def test_the_plain_gram_matrix_is_ours_divided() -> None:
+    """By hand: everybody divides by channels times height times width."""
+    features = torch.rand(2, 5, 6, 7, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(_plain_gram(features), gram_matrix(features) / (5 * 6 * 7))
+
+
+@pytest.mark.parametrize("preset", ["pyramid", "gatys"])
+def test_the_plain_loop_looks_at_the_same_layers(
+    small_contest: None, tiny_vgg: VGGWeights, preset: str
+) -> None:
+    """By another implementation: nn.Sequential and our encoder on the same normalised picture."""
+    both = contest(preset)
+    picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    encoder = both.criterion.encoder
+    found = both.plain._features((picture - encoder.mean) / encoder.std)
+    expected = both.criterion._features(picture, PRESETS[preset].taps)
+    assert found.keys() == expected.keys()
+    for tap, value in found.items():
+        torch.testing.assert_close(value, expected[tap], atol=1e-4, rtol=1e-4)
+
+
+def test_a_step_of_each_changes_its_network_only(small_contest: None) -> None:
+    both = contest()
+    networks = (both.plain.network, both.learner.network)
+    for step, network, other in (
+        (both.plain_step, networks[0], networks[1]),
+        (both.our_step, networks[1], networks[0]),
+    ):
+        before = [[p.detach().clone() for p in n.parameters()] for n in (network, other)]
+        crops = both.crops.copy()
+        assert step() > 0
+        changed = [
+            not torch.equal(p, q) for p, q in zip(network.parameters(), before[0], strict=True)
+        ]
+        assert all(changed)
+        assert all(torch.equal(p, q) for p, q in zip(other.parameters(), before[1], strict=True))
+        np.testing.assert_array_equal(both.crops, crops)
+
+
+def test_the_plain_loop_learns(small_contest: None, tiny_vgg: VGGWeights) -> None:
+    """By invariant: the other side of the contest is a training that works, not a straw man."""
+    crops = torch.from_numpy(contest().crops).permute(0, 3, 1, 2)
+    style = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    loop = PlainLoop(tiny_vgg, style, width=8, preset="pyramid")
+    losses = []
+    for _ in range(20):
+        before = loop.seen_content + 1e3 * loop.seen_style
+        loop.step(crops)
+        losses.append(loop.seen_content + 1e3 * loop.seen_style - before)
+    assert losses[-1] < 0.8 * losses[0]
+
+
+def test_the_random_vgg_has_the_true_sizes() -> None:
+    """By hand: VGG-19's convolutions have 20,024,384 weights and biases (configuration E)."""
+    weights = random_vgg()
+    assert sum(tensor.numel() for tensor in weights.tensors.values()) == 20_024_384
+    assert len(weights.convolutions) == 16
+
+
+def test_the_command_prints_both_and_their_ratio(
+    small_contest: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["bench", "train", "--steps", "1", "--size", "64", "--batch", "1", "--width", "8"]
+    with pytest.raises(SystemExit) as caught:
+        main([*arguments, "--device", "cpu"])
+    assert not caught.value.code
+    streams = capsys.readouterr()
+    plain, ours, ratio = streams.out.splitlines()
+    assert plain.startswith("plain loop")
+    assert ours.startswith("nst")
+    assert "x faster" in ratio
+    assert "batch 1, 64 px, width 8, preset pyramid; medians of 1 steps" in streams.err
+    with pytest.raises(SystemExit):
+        main([*arguments, "--device", "cpu", "--json"])
+    record = json.loads(capsys.readouterr().out)
+    seconds = record["seconds"]
+    assert set(seconds) == {"plain loop", "nst"}
+    assert record["ratio"] == seconds["plain loop"][0] / seconds["nst"][0]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [(["--width", "12"], "--width must be"), (["--preset", "x"], "--preset must be")],
+)
+def test_an_error_is_one_line(
+    small_contest: None, capsys: pytest.CaptureFixture[str], flags: list[str], expected: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["bench", "train", "--size", "64", "--device", "cpu", *flags])
+    assert caught.value.code == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert error.startswith("nst: ")
+    assert expected in error

@@ -1,0 +1,103 @@
+"""The README: its commands can be typed, its Python can be imported, its test command is there."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from nst.cli import COMMANDS, app
+
+README = (Path(__file__).parent.parent / "README.md").read_text()
+BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+"""Language and text of each fenced block."""
+
+
+def nst_commands() -> list[list[str]]:
+    """Every call of `nst` in a fenced block or between backquotes, as words."""
+    texts = [text for language, text in BLOCKS if language in ("sh", "bash", "")]
+    texts += re.findall(r"`(nst [a-z][^`\n]*)`", README)
+    found = []
+    for text in texts:
+        for line in text.replace("\\\n", " ").splitlines():
+            for part in re.split(r"&&|\||;", line):
+                words = shlex.split(part, comments=True)
+                if words and words[0].rsplit("/", 1)[-1] == "nst":
+                    found.append(words[1:])
+    return found
+
+
+def command_of(words: list[str]) -> tuple[Any, list[str]]:
+    """The typer command that some words ask for, and the words behind its name."""
+    command: Any = typer.main.get_command(app)
+    if words[0] in COMMANDS:
+        module = importlib.import_module(COMMANDS[words[0]].module)
+        command, words = typer.main.get_command(module.app), words[1:]
+    while words and words[0] in getattr(command, "commands", {}):  # as in `nst bench train`
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
+def test_there_are_commands_to_check() -> None:
+    assert len(nst_commands()) >= 5
+    assert {words[0] for words in nst_commands()} >= {"train", "stylize", "optimize"}
+
+
+@pytest.mark.parametrize("words", nst_commands(), ids=" ".join)
+def test_a_command_can_be_typed(words: list[str]) -> None:
+    """By the program itself: the sub-command exists, and so does each of its flags."""
+    assert words[0] in COMMANDS or words[0].startswith("--"), f"nst {words[0]}: no such command"
+    command, rest = command_of(words)
+    known = {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)}
+    known.add("--help")
+    given = [word.split("=")[0] for word in rest if re.match(r"--?[a-z]", word)]
+    assert set(given) <= known, f"unknown: {set(given) - known}"
+
+
+@pytest.mark.parametrize("name", sorted({words[0] for words in nst_commands()} & set(COMMANDS)))
+def test_a_command_has_a_help_page(name: str) -> None:
+    outcome = CliRunner().invoke(app, [name, "--help"])
+    assert outcome.exit_code == 0, outcome.output
+    assert "Usage" in outcome.output
+
+
+def test_the_test_command_stands_behind_its_marker() -> None:
+    """By another reader: the first block behind the marker is what the gate runs."""
+    _, marker, rest = README.partition("<!-- the test command")
+    assert marker
+    match = re.search(r"^```sh\n(.*?)^```", rest, flags=re.MULTILINE | re.DOTALL)
+    assert match
+    assert "pytest" in match.group(1)
+    assert "pip install" in match.group(1)
+
+
+def python_blocks() -> list[str]:
+    return [text for language, text in BLOCKS if language == "python"]
+
+
+@pytest.mark.parametrize("block", python_blocks())
+def test_what_the_python_imports_exists(block: str) -> None:
+    for node in ast.walk(ast.parse(block)):
+        if isinstance(node, ast.ImportFrom):
+            assert node.module
+            module = importlib.import_module(node.module)
+            for alias in node.names:
+                assert hasattr(module, alias.name), f"{node.module}.{alias.name}"
+
+
+def test_pictures_and_files_that_are_shown_exist() -> None:
+    folder = Path(__file__).parent.parent
+    for target in re.findall(r"\]\(([^)#\s]+)\)", README):
+        if "://" not in target:
+            assert (folder / target).exists(), target
+
+
+def test_nothing_was_left_to_fill_in() -> None:
+    assert not re.findall(r"@[A-Z_]+@|TODO|FIXME", README)
