@@ -1,12 +1,13 @@
 """Checkpoints: tensors in safetensors, everything else in a JSON header. No pickle.
 
 A file is written under a temporary name, flushed and renamed, so a kill at any moment leaves the
-old one or the new one. The header carries a hash of the tensors, because neither safetensors nor
-a file system notices a flipped bit.
+old one or the new one. The header carries a hash of the tensors and of itself, because neither
+safetensors nor a file system notices a flipped bit.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -57,6 +58,7 @@ def save_checkpoint(
             raise CheckpointError(f"{path}: not written, {name} holds values that are not finite")
     tensors = {name: t.detach().cpu().contiguous() for name, t in checkpoint.tensors.items()}
     header = {**checkpoint.header, "schema": SCHEMA, "tensors_sha256": hash_of_tensors(tensors)}
+    header["header_sha256"] = _hash_of_header(header)
     data = save(tensors, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
     with atomic_write(path, keep_previous=keep_previous) as file:
         file.write(data)
@@ -90,6 +92,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(
             f"{path}: schema {header.get('schema')}, this program reads schema {SCHEMA}"
         )
+    if header.pop("header_sha256", None) != _hash_of_header(header):
+        raise CheckpointError(f"{path}: damaged, its header does not have the hash that it names")
     if hash_of_tensors(tensors) != header.get("tensors_sha256"):
         raise CheckpointError(f"{path}: damaged, its tensors do not have the hash that it names")
     return Checkpoint(tensors, header)
@@ -152,17 +156,39 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dic
 
 
 def restore_optimizer(
-    optimizer: torch.optim.Optimizer, names: list[str], tensors: Mapping[str, Tensor]
+    optimizer: torch.optim.Optimizer,
+    names: list[str],
+    tensors: Mapping[str, Tensor],
+    *,
+    must_have_stepped: bool = False,
 ) -> None:
-    """Put back what ``optimizer_tensors`` returned."""
+    """Put back what ``optimizer_tensors`` returned.
+
+    Args:
+        optimizer: Of the same kind, over the same parameters.
+        names: Their names, in order.
+        tensors: Those of the checkpoint.
+        must_have_stepped: Whether every parameter must have a state; before the first step an
+            optimiser has none.
+
+    Raises:
+        CheckpointError: The state of a parameter is missing.
+    """
     is_fused = bool(optimizer.defaults.get("fused"))
     for name, parameter in zip(names, _parameters(optimizer), strict=True):
         prefix = f"optimizer.{name}."
-        optimizer.state[parameter] = {
+        state = {
             key.removeprefix(prefix): _like(value, parameter, is_fused=is_fused)
             for key, value in tensors.items()
             if key.startswith(prefix)
         }
+        if not state and must_have_stepped:
+            raise CheckpointError(f"the checkpoint holds no optimiser state of {name}")
+        optimizer.state[parameter] = state
+
+
+def _hash_of_header(header: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(header, sort_keys=True).encode()).hexdigest()
 
 
 def _parameters(optimizer: torch.optim.Optimizer) -> list[Tensor]:

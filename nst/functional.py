@@ -93,7 +93,7 @@ def relative_error(value: Tensor, target: Tensor, energy: Tensor) -> Tensor:
 
 def energy(value: Tensor) -> Tensor:
     """Sum the squares of each sample in float32 or better: ``(B, ...)`` to ``(B,)``."""
-    return _squares(value).flatten(1).sum(1)
+    return _wide(value).square().flatten(1).sum(1)
 
 
 def total_variation_loss(image: Tensor) -> Tensor:
@@ -116,10 +116,9 @@ def total_variation_loss(image: Tensor) -> Tensor:
 
 
 def _squared_error(value: Tensor, target: Tensor) -> Tensor:
-    return energy(value - target)
+    return energy(_wide(value) - _wide(target))
 
 
-def _squares(value: Tensor) -> Tensor:
-    if value.dtype in (torch.float16, torch.bfloat16):
-        value = value.float()
-    return value * value
+def _wide(value: Tensor) -> Tensor:
+    """Return half precision as float32, before differences and squares overflow or vanish."""
+    return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.config import ObjectiveConfig
-from nst.encoder import VGG19, depth_of
-from nst.errors import ImageError, UsageError
+from nst.encoder import VGG19
+from nst.errors import ImageError
 from nst.functional import (
     content_loss,
     energy,
@@ -26,6 +25,7 @@ from nst.functional import (
     style_loss,
     total_variation_loss,
 )
+from nst.presets import PRESETS, Preset, Tap, find_preset
 from nst.settings import Weighting
 from nst.weights import VGGWeights
 
@@ -37,91 +37,6 @@ CONTENT_FLOOR = 0.25
 """The photograph's content energy counts at least this share of the style image's per position."""
 LEAST_CONTRAST = 1.0 / 255.0
 """A style image whose standard deviation is below this has no structure to paint with."""
-
-
-class Tap(NamedTuple):
-    """A layer of the encoder, looked at in a picture reduced ``scale`` times."""
-
-    layer: str
-    scale: int = 1
-
-    def __str__(self) -> str:
-        return self.layer if self.scale == 1 else f"{self.layer}/{self.scale}"
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """Which layers of the encoder the objective looks at, and at which sizes."""
-
-    name: str
-    content: Tap
-    style: tuple[Tap, ...]
-
-    @property
-    def taps(self) -> tuple[Tap, ...]:
-        """Content and style together."""
-        return (self.content, *self.style)
-
-    @property
-    def deepest_layer(self) -> str:
-        """The last layer that the encoder must reach."""
-        return max((tap.layer for tap in self.taps), key=depth_of)
-
-    def __str__(self) -> str:
-        return f"{self.name} (content {self.content}; style {', '.join(map(str, self.style))})"
-
-
-PRESETS = {
-    "pyramid": Preset(
-        "pyramid",
-        Tap("relu3_3", 2),
-        tuple(
-            Tap(layer, scale) for scale in (1, 2, 4) for layer in ("relu1_1", "relu2_1", "relu3_1")
-        ),
-    ),
-    # The layers of Gatys et al. 2016, figure 1 and section 3.
-    "gatys": Preset(
-        "gatys",
-        Tap("relu4_2"),
-        tuple(Tap(f"relu{block}_1") for block in range(1, 6)),
-    ),
-}
-
-
-def find_preset(
-    name: str, *, content_layer: str | None = None, style_layers: Sequence[str] = ()
-) -> Preset:
-    """Return a preset by name, with its layers replaced where others are asked for.
-
-    Args:
-        name: ``pyramid`` or ``gatys``.
-        content_layer: ``relu4_2``, or ``relu3_3/2`` for the picture at half size.
-        style_layers: The same, several.
-
-    Raises:
-        UsageError: There is no such preset, layer or scale.
-    """
-    if name not in PRESETS:
-        raise UsageError(f"--preset must be one of {', '.join(PRESETS)}, got {name}")
-    preset = PRESETS[name]
-    if content_layer is None and not style_layers:
-        return preset
-    content = preset.content if content_layer is None else parse_tap(content_layer)
-    style = tuple(parse_tap(layer) for layer in style_layers) or preset.style
-    return Preset(f"{name} changed", content, style)
-
-
-def parse_tap(text: str) -> Tap:
-    """Read ``relu3_1`` or ``relu3_1/2``.
-
-    Raises:
-        UsageError: The layer is unknown or the scale is not 1, 2, 4 or 8.
-    """
-    layer, slash, scale = text.partition("/")
-    depth_of(layer)
-    if slash and scale not in ("1", "2", "4", "8"):
-        raise UsageError(f"{text}: the scale behind the slash must be 1, 2, 4 or 8")
-    return Tap(layer, int(scale) if slash else 1)
 
 
 @dataclass(frozen=True, slots=True)

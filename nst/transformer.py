@@ -62,7 +62,7 @@ class InstanceNorm(nn.Module):
                 out: Tensor = F.instance_norm(
                     wide, weight=self.weight, bias=self.bias, eps=self.eps
                 )
-                return out
+                return out.to(x.dtype)
             variance, mean = torch.var_mean(wide, dim=(-2, -1), correction=0, keepdim=True)
             scale = self.weight[:, None, None] * torch.rsqrt(variance + self.eps)
             shift = self.bias[:, None, None] - mean * scale

@@ -12,7 +12,7 @@ import nst.commands.bench_train
 from nst.cli import main
 from nst.commands.bench_train import Contest, PlainLoop, _plain_gram, random_vgg
 from nst.functional import gram_matrix
-from nst.losses import PRESETS
+from nst.presets import PRESETS
 from nst.tensors import to_tensor
 from nst.weights import VGGWeights
 

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from nst.encoder import VGG19, depth_of
-from nst.losses import PRESETS, PerceptualLoss
+from nst.losses import PerceptualLoss
+from nst.presets import PRESETS
 from nst.tensors import to_tensor
 from nst.weights import ENVIRONMENT, VGGWeights, find_weights
 

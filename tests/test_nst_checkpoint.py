@@ -214,7 +214,7 @@ def test_a_cut_file(tmp_path: Path, small_file: bytes, share: float) -> None:
         ({"nst": "[1]"}, "its header is no JSON object"),
         ({"nst": "{}"}, "schema None, this program reads schema 1"),
         ({"nst": json.dumps({"schema": 2})}, "schema 2, this program reads schema 1"),
-        ({"nst": json.dumps({"schema": 1})}, "do not have the hash"),
+        ({"nst": json.dumps({"schema": 1})}, "its header does not have the hash"),
     ],
 )
 def test_foreign_files(tmp_path: Path, metadata: dict[str, str] | None, message: str) -> None:
@@ -362,3 +362,14 @@ def test_find_checkpoint(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"")
         assert find_checkpoint(tmp_path) == tmp_path / name
     assert find_checkpoint(tmp_path / PREVIOUS) == tmp_path / PREVIOUS
+
+
+def test_a_changed_header_is_found(tmp_path: Path) -> None:
+    """A header that says another step than the one that was saved, tensors untouched."""
+    path = tmp_path / LAST
+    save_checkpoint(path, Checkpoint({"x": torch.ones(2)}, {"step": 100}))
+    content = path.read_bytes()
+    assert content.count(b'\\"step\\": 100') == 1
+    path.write_bytes(content.replace(b'\\"step\\": 100', b'\\"step\\": 900'))
+    with pytest.raises(CheckpointError, match="its header does not have the hash"):
+        load_checkpoint(path)

@@ -19,17 +19,8 @@ from torch import Tensor
 
 from nst.encoder import LAYERS
 from nst.errors import ImageError, UsageError, WeightsError
-from nst.losses import (
-    PRESETS,
-    LossTerms,
-    LossWeights,
-    PerceptualLoss,
-    Preset,
-    Tap,
-    find_preset,
-    parse_tap,
-    reduce_image,
-)
+from nst.losses import LossTerms, LossWeights, PerceptualLoss, reduce_image
+from nst.presets import PRESETS, Preset, Tap, find_preset, parse_tap
 from nst.tensors import load_style
 from nst.weights import VGGWeights
 

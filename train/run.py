@@ -182,8 +182,10 @@ def restore(learner: Learner, checkpoint: Checkpoint, *, source: str) -> None:
                 parameter.copy_(checkpoint.tensors[f"network.{name}"])
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(f"{source}: its weights do not fit the network ({error})") from None
-    restore_optimizer(learner.optimizer, names, checkpoint.tensors)
     learner.step = int(checkpoint.header["step"])
+    restore_optimizer(
+        learner.optimizer, names, checkpoint.tensors, must_have_stepped=learner.step > 0
+    )
 
 
 def check_identity(run: Run, found: Mapping[str, str]) -> None:

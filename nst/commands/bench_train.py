@@ -14,7 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nst.losses import PRESETS, PerceptualLoss, find_preset
+from nst.losses import PerceptualLoss
+from nst.presets import PRESETS, find_preset
 from nst.runtime import choose_precision
 from nst.tensors import to_tensor
 from nst.transformer import InstanceNorm, TransformerNet
