@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
+from typing import Literal
 
 import torch
 
@@ -57,10 +58,15 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
     return torch.autocast(device.type, dtype=dtype)
 
 
+def precision_name(dtype: torch.dtype) -> Literal["float32", "bfloat16"]:
+    """Return the setting that stands for a dtype."""
+    return "bfloat16" if dtype == torch.bfloat16 else "float32"
+
+
 def describe(device: torch.device, dtype: torch.dtype) -> str:
     """Say in one line what computes and how."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:
         name = f"{device.type}, {torch.get_num_threads()} threads"
-    return f"device {name}; precision {str(dtype).removeprefix('torch.')}"
+    return f"device {name}; precision {precision_name(dtype)}"

@@ -18,7 +18,7 @@ from nst.files import atomic_write, sha256_of
 from nst.image import Picture
 from nst.interrupt import StopRequest
 from nst.losses import PerceptualLoss
-from nst.runtime import choose_device, choose_precision, describe
+from nst.runtime import choose_device, choose_precision, describe, precision_name
 from nst.tensors import load_style
 from nst.weights import VGGWeights, find_weights
 from train.config import TrainConfig
@@ -144,7 +144,8 @@ def new_session(
     Args:
         style: The style image.
         data: A folder of photographs.
-        config: Settings; ``minutes`` is measured and turned into ``steps``.
+        config: Settings; ``minutes`` is measured and turned into ``steps``, an automatic
+            ``precision`` into what was chosen.
         runs: Where run folders are made.
         announce: Told before something long starts.
 
@@ -155,6 +156,8 @@ def new_session(
     photographs = _open(data)
     if config.minutes is not None:
         config = _measure(config, criterion, photographs, device, dtype, announce)
+    # What was chosen is written down: a run that is resumed elsewhere computes as it began.
+    config = config.replace(precision=precision_name(dtype))
     learner = Learner.new(config, device)
     run = Run(
         folder=new_folder(runs, style_name_of(style)),

@@ -10,7 +10,7 @@ import typer
 
 from infer.providers import Provider
 from nst.config import ObjectiveConfig
-from nst.errors import DataError
+from nst.errors import DataError, ImageError
 from nst.terminal import progress, result, result_json, say
 
 app = typer.Typer(add_completion=False)
@@ -53,11 +53,15 @@ def evaluate(
     with progress("judging", len(files)) as bar:
         for done, file in enumerate(files, start=1):
             photo = fit_photograph(load_image(file).rgb)
-            scores += judge(lambda rgb: stylizer.run(rgb[None])[0], [photo], criterion)
+            try:
+                scores += judge(lambda rgb: stylizer.run(rgb[None])[0], [photo], criterion)
+            except ImageError as error:  # too narrow for the layers of the objective
+                raise ImageError(f"{file}: {error}") from None
             bar.update(done, f"{file.name} J {scores[-1].total:.3f}")
     mean = mean_score(scores)
     if json:
-        each = {f.name: asdict(score) for f, score in zip(files, scores, strict=True)}
+        names = [file.relative_to(photos).as_posix() for file in files]
+        each = {name: asdict(score) for name, score in zip(names, scores, strict=True)}
         result_json({"mean": asdict(mean), "photographs": each, "model": str(model)})
         return
     result(
