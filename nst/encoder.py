@@ -85,7 +85,8 @@ class VGG19(nn.Module):
             x = conv(self._pad(x, name))
             if name in wanted:
                 activations[name] = x
-            x = F.relu(x)
+            # In place, unless somebody wants to see the convolution itself: less memory to touch.
+            x = F.relu(x, inplace=name not in wanted)
             if (relu := name.replace("conv", "relu")) in wanted:
                 activations[relu] = x
         if missing := sorted(wanted - set(activations)):
