@@ -26,12 +26,10 @@ def gram_matrix(features: Tensor) -> Tensor:
     Returns:
         Gram matrices G, ``(B, N, N)``, symmetric; float32, or float64 for float64 features.
     """
-    batch, channels = features.shape[:2]
     with torch.autocast(features.device.type, enabled=False):
-        flat = features.reshape(batch, channels, -1)  # (B, N, M)
-        if flat.dtype != torch.float64:
-            flat = flat.float()
-        return flat @ flat.mT
+        # In channels_last this is a view, and so is the gradient that comes back: no copies.
+        flat = _wide(features).permute(0, 2, 3, 1).flatten(1, 2)  # (B, M, N)
+        return flat.mT @ flat
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:

@@ -18,7 +18,13 @@ from nst.files import atomic_write, sha256_of
 from nst.image import Picture
 from nst.interrupt import StopRequest
 from nst.losses import PerceptualLoss
-from nst.runtime import choose_device, choose_precision, describe, precision_name
+from nst.runtime import (
+    choose_device,
+    choose_precision,
+    describe,
+    keep_freed_memory,
+    precision_name,
+)
 from nst.tensors import load_style
 from nst.weights import VGGWeights, find_weights
 from train.config import TrainConfig
@@ -226,6 +232,8 @@ def _prepare(
     style: Path, config: TrainConfig, announce: Callable[[str], None]
 ) -> tuple[torch.device, torch.dtype, VGGWeights, Picture, PerceptualLoss]:
     device = choose_device(config.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     dtype = choose_precision(config.precision, device)
     image, picture = load_style(style, config.style_size)
     for note in picture.notes:

@@ -118,11 +118,13 @@ class _Job:
         from nst.image import check_output, fit_long_side, load_image, resize_image
         from nst.losses import PerceptualLoss
         from nst.optimize import LEAST_PX, scales_for
-        from nst.runtime import choose_device, choose_precision, describe
+        from nst.runtime import choose_device, choose_precision, describe, keep_freed_memory
         from nst.tensors import load_style, to_tensor
         from nst.weights import find_weights
 
         device = choose_device(settings.device)
+        if device.type == "cpu":
+            keep_freed_memory()
         picture = load_image(photo)
         check_output(output, overwrite=True, has_alpha=picture.alpha is not None, bits=bits)
         style_image, style_picture = load_style(style, settings.style_size)

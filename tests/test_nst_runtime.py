@@ -1,0 +1,48 @@
+"""Device, precision and memory: what is chosen, and what is refused."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+import torch
+
+from nst.errors import UsageError
+from nst.runtime import choose_device, choose_precision, describe, keep_freed_memory, precision_name
+
+
+def test_named_precision_is_what_runs() -> None:
+    cpu = torch.device("cpu")
+    assert choose_precision("float32", cpu) == torch.float32
+    assert choose_precision("bfloat16", cpu) == torch.bfloat16
+
+
+@pytest.mark.parametrize(("has_avx512", "has_amx"), [(True, False), (False, True), (False, False)])
+def test_automatic_precision_asks_the_hardware(
+    monkeypatch: pytest.MonkeyPatch, has_avx512: bool, has_amx: bool
+) -> None:
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has_avx512)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: has_amx)
+    expected = torch.bfloat16 if has_avx512 or has_amx else torch.float32
+    assert choose_precision("auto", torch.device("cpu")) == expected
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_name_of_a_precision_is_the_setting_that_gives_it(dtype: torch.dtype) -> None:
+    """By invariant: there and back."""
+    cpu = torch.device("cpu")
+    assert choose_precision(precision_name(dtype), cpu) == dtype
+    assert describe(cpu, dtype).endswith(f"precision {precision_name(dtype)}")
+
+
+@pytest.mark.parametrize("name", ["cuda:99", "toaster", "meta"])
+def test_a_device_that_is_not_there_is_refused(name: str) -> None:
+    with pytest.raises(UsageError, match="--device"):
+        choose_device(name)
+
+
+def test_memory_is_kept_where_glibc_is() -> None:
+    import platform
+
+    is_glibc = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
+    assert keep_freed_memory() == is_glibc
