@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import numpy as np
 import pytest
@@ -10,13 +11,19 @@ import torch
 
 import nst.commands.bench_train
 from nst.cli import main
-from nst.commands.bench_train import Contest, PlainLoop, _plain_gram, random_vgg
+from nst.commands.bench_train import (
+    Contestant,
+    OurSide,
+    PlainLoop,
+    PlainSide,
+    Setting,
+    _plain_gram,
+    random_vgg,
+)
 from nst.functional import gram_matrix
 from nst.presets import PRESETS
 from nst.tensors import to_tensor
 from nst.weights import VGGWeights
-
-CPU = torch.device("cpu")
 
 
 @pytest.fixture
@@ -26,14 +33,14 @@ def small_contest(monkeypatch: pytest.MonkeyPatch, tiny_vgg: VGGWeights) -> None
     monkeypatch.setattr(nst.commands.bench_train, "STYLE_PX", 64)
 
 
-def contest(preset: str = "pyramid") -> Contest:
-    return Contest(size=64, batch=2, width=8, preset=preset, device=CPU)
+def setting(preset: str = "pyramid") -> Setting:
+    return Setting(size=64, batch=2, width=8, preset=preset, device="cpu")
 
 
 def test_both_networks_are_the_same_function(small_contest: None, one_thread: None) -> None:
     """By another implementation: nn.InstanceNorm2d in contiguous memory, with our weights."""
-    both = contest()
-    ours, plain = both.learner.network, both.plain.network
+    side = OurSide(setting())
+    ours, plain = side.learner.network, PlainSide(setting()).plain.network
     count = [sum(p.numel() for p in network.parameters()) for network in (ours, plain)]
     assert count[0] == count[1] == 108_371
     norms = [type(module).__name__ for module in plain.modules()]
@@ -43,7 +50,7 @@ def test_both_networks_are_the_same_function(small_contest: None, one_thread: No
         for parameter in ours.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     plain.load_state_dict(ours.state_dict())
-    image = to_tensor(both.crops)
+    image = to_tensor(side.crops)
     with torch.no_grad():
         torch.testing.assert_close(plain(image.contiguous()), ours(image), atol=1e-4, rtol=0)
 
@@ -59,37 +66,52 @@ def test_the_plain_loop_looks_at_the_same_layers(
     small_contest: None, tiny_vgg: VGGWeights, preset: str
 ) -> None:
     """By another implementation: nn.Sequential and our encoder on the same normalised picture."""
-    both = contest(preset)
+    criterion, plain = OurSide(setting(preset)).criterion, PlainSide(setting(preset)).plain
     picture = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
-    encoder = both.criterion.encoder
-    found = both.plain._features((picture - encoder.mean) / encoder.std)
-    expected = both.criterion._features(picture, PRESETS[preset].taps)
+    encoder = criterion.encoder
+    found = plain._features((picture - encoder.mean) / encoder.std)
+    expected = criterion._features(picture, PRESETS[preset].taps)
     assert found.keys() == expected.keys()
     for tap, value in found.items():
         torch.testing.assert_close(value, expected[tap], atol=1e-4, rtol=1e-4)
 
 
-def test_a_step_of_each_changes_its_network_only(small_contest: None) -> None:
-    both = contest()
-    networks = (both.plain.network, both.learner.network)
-    for step, network, other in (
-        (both.plain_step, networks[0], networks[1]),
-        (both.our_step, networks[1], networks[0]),
-    ):
-        before = [[p.detach().clone() for p in n.parameters()] for n in (network, other)]
-        crops = both.crops.copy()
-        assert step() > 0
-        changed = [
-            not torch.equal(p, q) for p, q in zip(network.parameters(), before[0], strict=True)
-        ]
+def test_a_step_of_each_changes_its_network(small_contest: None) -> None:
+    ours, plain = OurSide(setting()), PlainSide(setting())
+    for side, network in ((ours, ours.learner.network), (plain, plain.plain.network)):
+        before = [p.detach().clone() for p in network.parameters()]
+        crops = side.crops.copy()
+        side.step()
+        changed = [not torch.equal(p, q) for p, q in zip(network.parameters(), before, strict=True)]
         assert all(changed)
-        assert all(torch.equal(p, q) for p, q in zip(other.parameters(), before[1], strict=True))
-        np.testing.assert_array_equal(both.crops, crops)
+        np.testing.assert_array_equal(side.crops, crops)
+
+
+def test_a_contestant_steps_in_a_process_of_its_own() -> None:
+    contestant = Contestant("nst", setting())
+    assert contestant.step() > 0
+    contestant.close()
+    assert contestant._process.exitcode == 0
+
+
+class Stopwatch:
+    """A contestant in this process, which needs no second torch."""
+
+    def __init__(self, name: str, setting: Setting) -> None:
+        self.side = nst.commands.bench_train.SIDES[name](setting)
+
+    def step(self) -> float:
+        started_at = time.perf_counter()
+        self.side.step()
+        return time.perf_counter() - started_at
+
+    def close(self) -> None:
+        pass
 
 
 def test_the_plain_loop_learns(small_contest: None, tiny_vgg: VGGWeights) -> None:
     """By invariant: the other side of the contest is a training that works, not a straw man."""
-    crops = torch.from_numpy(contest().crops).permute(0, 3, 1, 2)
+    crops = torch.from_numpy(setting().crops()).permute(0, 3, 1, 2)
     style = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     loop = PlainLoop(tiny_vgg, style, width=8, preset="pyramid")
     losses = []
@@ -108,8 +130,11 @@ def test_the_random_vgg_has_the_true_sizes() -> None:
 
 
 def test_the_command_prints_both_and_their_ratio(
-    small_contest: None, capsys: pytest.CaptureFixture[str]
+    small_contest: None,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(nst.commands.bench_train, "Contestant", Stopwatch)
     arguments = ["bench", "train", "--steps", "1", "--size", "64", "--batch", "1", "--width", "8"]
     with pytest.raises(SystemExit) as caught:
         main([*arguments, "--device", "cpu"])

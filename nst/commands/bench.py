@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from contextlib import ExitStack, closing
 from typing import Annotated
 
 import typer
@@ -32,22 +33,25 @@ def bench_train(
 
     The plain loop is written as in the PyTorch examples: float32, nn.InstanceNorm2d, VGG to the
     deepest layer of the preset on both pictures at every scale, .item() in every step. Both have
-    the same layers, Gram matrices, network width and pictures. VGG has random weights: time does
-    not depend on them.
+    the same layers, Gram matrices, network width and pictures, each in a process of its own. VGG
+    has random weights: time does not depend on them.
     """
-    from nst.commands.bench_train import Contest
+    from nst.commands.bench_train import SIDES, Contestant, Setting
+    from nst.presets import find_preset
     from nst.runtime import choose_device, choose_precision, describe
     from train.config import WIDTHS
 
     if width not in WIDTHS:
         raise UsageError(f"--width must be one of {WIDTHS}, got {width}")
+    find_preset(preset)
     where = choose_device(device)
-    contest = Contest(size=size, batch=batch, width=width, preset=preset, device=where)
-    seconds: dict[str, list[float]] = {"plain loop": [], "nst": []}
-    with progress("benchmark, step", 2 * (steps + 1)) as bar:
+    task = Setting(size=size, batch=batch, width=width, preset=preset, device=str(where))
+    seconds: dict[str, list[float]] = {name: [] for name in SIDES}
+    with ExitStack() as stack, progress("benchmark, step", 2 * (steps + 1)) as bar:
+        sides = {name: stack.enter_context(closing(Contestant(name, task))) for name in SIDES}
         for step in range(steps + 1):
-            for name, run in (("plain loop", contest.plain_step), ("nst", contest.our_step)):
-                seconds[name].append(run())
+            for name, side in sides.items():
+                seconds[name].append(side.step())
                 bar.update(2 * step + 1 + (name == "nst"), f"{name} {seconds[name][-1]:.2f} s")
     counted = {name: times[1:] for name, times in seconds.items()}  # the first one warms up
     ratios = [a / b for a, b in zip(counted["plain loop"], counted["nst"], strict=True)]

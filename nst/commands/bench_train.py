@@ -6,17 +6,21 @@ is given our layers, scales and Gram matrices so that only the way of computing 
 
 from __future__ import annotations
 
+import multiprocessing
 import time
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.losses import PerceptualLoss
 from nst.presets import PRESETS, find_preset
-from nst.runtime import choose_precision
+from nst.runtime import choose_precision, keep_freed_memory
 from nst.tensors import to_tensor
 from nst.transformer import InstanceNorm, TransformerNet
 from nst.weights import CONVOLUTIONS, VGGWeights
@@ -26,52 +30,107 @@ from train.loop import Learner, training_step
 STYLE_PX = 512
 
 
-class Contest:
-    """Both ways of making one training step, on the same pictures.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What both sides are given."""
 
-    Args:
-        size: Side of the crops, px.
-        batch: Photographs in a step.
-        width: Channels of the network's first convolution.
-        preset: Layers and scales of the objective.
-        device: Where both compute.
-    """
+    size: int
+    """Side of the crops, px."""
+    batch: int
+    width: int
+    preset: str
+    device: str
 
-    def __init__(
-        self, *, size: int, batch: int, width: int, preset: str, device: torch.device
-    ) -> None:
-        random = np.random.default_rng(0)
-        self.crops = random.integers(0, 256, (batch, size, size, 3), dtype=np.uint8)
-        style = to_tensor(random.integers(0, 256, (STYLE_PX, STYLE_PX, 3), dtype=np.uint8), device)
-        weights = random_vgg()
-        self.device = device
-        self.dtype = choose_precision("auto", device)
-        config = TrainConfig(width=width, size=size, batch=batch, steps=1000)
-        self.learner = Learner.new(config, device)
+    def crops(self) -> NDArray[np.uint8]:
+        """Return the pictures of a step, uint8 ``(B, S, S, 3)``: noise, which is as slow as any."""
+        shape = (self.batch, self.size, self.size, 3)
+        return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+
+    def style(self) -> Tensor:
+        """Return the style image, RGB in [0, 1], ``(1, 3, 512, 512)``."""
+        shape = (STYLE_PX, STYLE_PX, 3)
+        noise = np.random.default_rng(1).integers(0, 256, shape, dtype=np.uint8)
+        return to_tensor(noise, self.device)
+
+
+class OurSide:
+    """Our step, from uint8 crops to updated weights, as ``nst train`` makes it."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.device = torch.device(setting.device)
+        if self.device.type == "cpu":
+            keep_freed_memory()
+        config = TrainConfig(
+            width=setting.width, size=setting.size, batch=setting.batch, steps=1000
+        )
+        self.learner = Learner.new(config, self.device)
         for group in self.learner.optimizer.param_groups:
             group["lr"] = config.learning_rate
-        criterion = PerceptualLoss(weights, style, preset=find_preset(preset))
+        preset = find_preset(setting.preset)
+        criterion = PerceptualLoss(random_vgg(), setting.style(), preset=preset)
         self.criterion = criterion.to(memory_format=torch.channels_last)
-        self.plain = PlainLoop(weights, style, width=width, preset=preset).to(device)
+        self.dtype = choose_precision("auto", self.device)
+        self.crops = setting.crops()
 
-    def our_step(self) -> float:
-        """Make one step of ours, from uint8 crops to updated weights; return its seconds."""
-        started_at = time.perf_counter()
+    def step(self) -> None:
+        """Make one step."""
         photographs = to_tensor(self.crops, self.device)
         training_step(self.learner, self.criterion, photographs, self.dtype)
-        self._wait()
-        return time.perf_counter() - started_at
 
-    def plain_step(self) -> float:
-        """Make one step of the plain loop, from uint8 crops; return its seconds."""
+
+class PlainSide:
+    """The step of the plain loop, from uint8 crops to updated weights."""
+
+    def __init__(self, setting: Setting) -> None:
+        self.device = torch.device(setting.device)
+        self.plain = PlainLoop(
+            random_vgg(), setting.style(), width=setting.width, preset=setting.preset
+        ).to(self.device)
+        self.crops = setting.crops()
+
+    def step(self) -> None:
+        """Make one step."""
+        crops = torch.from_numpy(self.crops).permute(0, 3, 1, 2)
+        self.plain.step(crops.to(self.device))
+
+
+SIDES: dict[str, type[OurSide] | type[PlainSide]] = {"plain loop": PlainSide, "nst": OurSide}
+
+
+class Contestant:
+    """One side in a process of its own, so that neither changes how the other one runs."""
+
+    def __init__(self, name: str, setting: Setting) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._here, there = context.Pipe()
+        self._process = context.Process(target=_serve, args=(there, name, setting), daemon=True)
+        self._process.start()
+        there.close()
+
+    def step(self) -> float:
+        """Make one step and return its seconds."""
+        self._here.send("step")
+        seconds: float = self._here.recv()
+        return seconds
+
+    def close(self) -> None:
+        """End the process."""
+        self._here.close()
+        self._process.join(timeout=10)
+
+
+def _serve(connection: Connection, name: str, setting: Setting) -> None:
+    side = SIDES[name](setting)
+    while True:
+        try:
+            connection.recv()
+        except EOFError:
+            return
         started_at = time.perf_counter()
-        self.plain.step(torch.from_numpy(self.crops).permute(0, 3, 1, 2).to(self.device))
-        self._wait()
-        return time.perf_counter() - started_at
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        side.step()
+        if side.device.type == "cuda":
+            torch.cuda.synchronize(side.device)
+        connection.send(time.perf_counter() - started_at)
 
 
 class PlainLoop(nn.Module):
