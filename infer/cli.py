@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from infer.providers import Provider
+from infer.config import PaintConfig
 from nst.errors import InferenceError, NSTError, SomeFailed, UsageError
-from nst.settings import Settings, setting, with_settings
+from nst.settings import setting, with_settings
 from nst.terminal import format_duration, progress, result, result_json, say
 
 if TYPE_CHECKING:
@@ -29,26 +29,11 @@ STDOUT = "-"
 
 
 @dataclass(frozen=True, kw_only=True)
-class StylizeConfig(Settings):
+class StylizeConfig(PaintConfig):
     """Settings of ``nst stylize``."""
 
-    size: int = setting(
-        1024,
-        "Long side that the network sees, px; a larger picture is reduced, none is enlarged."
-        " 0: the picture's own size.",
-        low=0,
-    )
     restore_size: bool = setting(
         False, "Bring a reduced picture back to its own size.", flags=("--restore-size",)
-    )
-    original_colors: bool = setting(
-        False, "Keep the colours of the photograph.", flags=("--original-colors",)
-    )
-    strength: float = setting(
-        1.0, "Share of the painting, 0 (the photograph) to 1.", low=0.0, high=1.0
-    )
-    provider: Provider = setting(
-        "auto", "Where to run; auto takes the best there is and says what it got."
     )
     format: Literal["png", "jpeg", "webp", "tiff"] | None = setting(
         None, "Format of the pictures; the photograph's own if not given, PNG on stdout."

@@ -270,16 +270,6 @@ class VideoReader:
             )
 
 
-def probe_video(path: Path) -> VideoInfo:
-    """Read what a video file says of itself, without decoding it.
-
-    Raises:
-        MediaError: As for ``VideoReader``.
-    """
-    with VideoReader(Path(path)) as reader:
-        return reader.info
-
-
 def _is_unknown(stream: VideoStream | AudioStream) -> bool:
     context: Any = stream.codec_context  # None where FFmpeg knows the stream but not its codec
     return context is None

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from infer.providers import Provider
+from infer.config import PaintConfig
 from nst.errors import UsageError
-from nst.settings import Settings, setting, with_settings
+from nst.settings import setting, with_settings
 from nst.terminal import result, say
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 
 
 @dataclass(frozen=True, kw_only=True)
-class WebcamConfig(Settings):
+class WebcamConfig(PaintConfig):
     """Settings of ``nst webcam``."""
 
     camera: str = setting("0", "Number of the camera, or path of a device or a video file.")
@@ -39,15 +39,6 @@ class WebcamConfig(Settings):
     height: int | None = setting(None, "Height to ask the camera for, px.", low=1)
     mirror: bool = setting(
         True, "Show left and right as a mirror does.", flags=("--mirror/--no-mirror",)
-    )
-    original_colors: bool = setting(
-        False, "Keep the colours of the camera.", flags=("--original-colors",)
-    )
-    strength: float = setting(
-        1.0, "Share of the painting, 0 (the camera's picture) to 1.", low=0.0, high=1.0
-    )
-    provider: Provider = setting(
-        "auto", "Where to run; auto takes the best there is and says what it got."
     )
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 import infer
 from infer.display_matrix import upright
 from infer.video import VideoRecord, stylize_video
-from infer.video_reader import probe_video
+from infer.video_reader import VideoReader
 from infer.video_writer import FORMATS, interrupts_held
 from nst.errors import MediaError, OutputError, UsageError
 
@@ -612,8 +612,9 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
         paint_all(source, Path("/proc/out.mp4"))
 
 
-def test_probe_reads_what_the_file_says(tmp_path: Path) -> None:
-    info = probe_video(write_clip(tmp_path / "in.mp4"))
+def test_a_reader_knows_what_the_file_says(tmp_path: Path) -> None:
+    with VideoReader(write_clip(tmp_path / "in.mp4")) as reader:
+        info = reader.info
     assert (info.width, info.height, info.frames) == (WIDTH, HEIGHT, 20)
     assert info.rate == RATE
     assert info.duration_s == pytest.approx(0.8)
