@@ -14,8 +14,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nst import __version__
-from nst.errors import NSTError
-from nst.terminal import say
+from nst.terminal import border
 
 
 class Entry(NamedTuple):
@@ -61,14 +60,8 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run the sub-command; our errors become one line and an exit code, bugs stay bugs."""
-        try:
+        with border():
             return super().invoke(ctx)
-        except NSTError as error:
-            say(f"nst: {error}")
-            raise SystemExit(error.exit_code) from None
-        except KeyboardInterrupt as stop:
-            say(f"nst: {str(stop) or 'stopped'}")
-            raise SystemExit(130) from None
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)

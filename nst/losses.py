@@ -69,6 +69,18 @@ class LossTerms:
             self.weights,
         )
 
+    @classmethod
+    def join(cls, parts: Sequence[LossTerms]) -> LossTerms:
+        """Put the terms of several parts of a batch together, in order."""
+        if len(parts) == 1:
+            return parts[0]
+        return cls(
+            torch.cat([part.content for part in parts]),
+            torch.cat([part.style for part in parts]),
+            torch.cat([part.total_variation for part in parts]),
+            parts[0].weights,
+        )
+
     @property
     def total(self) -> Tensor:
         """The weighted sum, averaged over the batch: what is minimised."""

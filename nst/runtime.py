@@ -84,6 +84,11 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(mmap_max, 0)) and bool(mallopt(trim_threshold, 2**31 - 1))
 
 
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch could not get the memory that it asked for, on whatever device."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
 def describe(device: torch.device, dtype: torch.dtype) -> str:
     """Say in one line what computes and how."""
     if device.type == "cuda":

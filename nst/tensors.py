@@ -26,7 +26,15 @@ def to_tensor(images: NDArray[np.uint8], device: torch.device | str = "cpu") -> 
     """
     # An array that cannot be written, as Pillow lends it, is copied: torch knows no such tensors.
     batch = np.require(images if images.ndim == 4 else images[None], requirements=("C", "W"))
-    return torch.from_numpy(batch).to(device).permute(0, 3, 1, 2).float() / 255
+    return as_rgb(torch.from_numpy(batch).to(device))
+
+
+def as_rgb(images: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
+    """Return pictures, uint8 ``(B, H, W, 3)``, as RGB in [0, 1], ``(B, 3, H, W)``.
+
+    The order in memory stays as it is, which makes it channels_last.
+    """
+    return images.permute(0, 3, 1, 2).to(dtype) / 255
 
 
 def to_uint8(image: Tensor) -> NDArray[np.uint8]:

@@ -13,6 +13,8 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
+from nst.errors import NSTError
+
 LINE_INTERVAL_S = 10.0
 """Where stderr is no terminal, a progress line is printed this often."""
 
@@ -30,6 +32,19 @@ def result(text: str) -> None:
 def result_json(values: Mapping[str, Any]) -> None:
     """Print one result as a line of JSON to stdout."""
     print(json.dumps(values), flush=True)
+
+
+@contextmanager
+def border() -> Iterator[None]:
+    """Turn an error that a person can act on into one line and an exit code; a bug stays a bug."""
+    try:
+        yield
+    except NSTError as error:
+        say(f"nst: {error}")
+        raise SystemExit(error.exit_code) from None
+    except KeyboardInterrupt as stop:
+        say(f"nst: {str(stop) or 'stopped'}")
+        raise SystemExit(130) from None
 
 
 class Progress(Protocol):

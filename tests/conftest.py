@@ -212,7 +212,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Child]]:
     Processes are forked from a server that has imported torch already, which takes seconds.
     """
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["torch._dynamo", "datasets", "train.session", "nst.optimize"])
+    context.set_forkserver_preload(["torch._dynamo", "datasets", "train.setup", "nst.optimize"])
     children: list[BaseProcess] = []
 
     def start_one(

@@ -7,13 +7,13 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import typer
 from PIL import Image
 
-import train.session
+import train.setup
 from nst.checkpoint import load_checkpoint
 from nst.cli import main
 from nst.settings import from_toml
@@ -271,15 +271,16 @@ def test_minutes_become_steps(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    """By hand: 0.05 minutes are 3 s; at 0.75 s a step that is 4 steps, and a run is exact again."""
-    clock = iter(np.arange(100) * 0.75)
-    monkeypatch.setattr(train.session, "_end_of", lambda record: float(next(clock)))
+    """By hand: 0.05 minutes are 3 s, less 2 previews of 0.2 s; at 0.65 s a step that is 4 steps."""
+    monkeypatch.setattr(train.setup, "measure_step", lambda *_: 0.65)
+    monkeypatch.setattr(train.setup, "measure_once", lambda _: 0.2)
+    monkeypatch.setattr(train.setup, "time", SimpleNamespace(perf_counter=lambda: 0.0))
     command = typer.main.get_command(app)
     arguments = [str(style_file), "--data", str(photo_folder), "--vgg", str(vgg_file), *SMALL]
     folder = command.main(
         [*arguments, "--minutes", "0.05", "--runs", str(runs)], standalone_mode=False
     )
-    assert "0.05 minutes at 0.75 s a step: 4 steps" in capsys.readouterr().err
+    assert "0.05 minutes at 0.65 s a step: 4 steps" in capsys.readouterr().err
     config = from_toml(TrainConfig, (folder / "config.toml").read_text(), source="config.toml")
     assert (config.steps, config.minutes) == (4, None)
     header = load_checkpoint(folder / "last.safetensors").header

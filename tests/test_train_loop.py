@@ -43,7 +43,8 @@ def train(
     steps: int,
     dtype: torch.dtype = torch.float32,
 ) -> list[StepRecord]:
-    return list(fit(learner, criterion, [crops] * steps, config, dtype))
+    batches = [torch.from_numpy(crops)] * steps
+    return list(fit(learner, criterion, batches, config, dtype))
 
 
 def test_the_loss_falls_on_one_picture(

@@ -14,7 +14,7 @@ import torch
 import typer
 from safetensors.torch import load_file, save_file
 
-from nst.checkpoint import load_checkpoint
+from nst.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from nst.errors import NSTError
 from train.cli import app
 
@@ -26,10 +26,10 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 KILLED_IN_A_LOG_LINE = """
 import os, signal, sys
-import train.session
+import train.diary
 from train.cli import app
 
-write = train.session.append_line
+write = train.diary.append_line
 
 def append_line(path, line):
     if line.step == 5:
@@ -38,7 +38,7 @@ def append_line(path, line):
         os.kill(os.getpid(), signal.SIGKILL)
     write(path, line)
 
-train.session.append_line = append_line
+train.diary.append_line = append_line
 app(sys.argv[1:])
 """
 
@@ -234,21 +234,41 @@ def test_places_may_move_and_the_new_ones_are_kept(
 def test_another_number_of_threads_is_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.set_num_threads(2)
     train("--resume", run)
-    assert "1 threads until now, 2 from here on" in capsys.readouterr().err
+    assert "threads 1 until now, 2 from here on: the last bits" in capsys.readouterr().err
+
+
+def test_the_device_may_be_another(unfinished_run: Path, finished_run: Path) -> None:
+    """By invariant: a run whose device is missing goes on elsewhere; here it is the same one."""
+    path = unfinished_run / LAST
+    checkpoint = load_checkpoint(path)
+    config = {**checkpoint.header["config"], "device": "cuda:99"}
+    save_checkpoint(path, Checkpoint(checkpoint.tensors, {**checkpoint.header, "config": config}))
+    with pytest.raises(NSTError, match="--device cuda:99: there is no such device here"):
+        train("--resume", unfinished_run)
+    train("--resume", unfinished_run, "--device", "cpu")
+    assert_same_to_the_bit(unfinished_run, finished_run)
+    assert load_checkpoint(path).header["config"]["device"] == "cpu"
 
 
 def test_a_finished_run_is_left_as_it_is(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    before = {path.name: path.read_bytes() for path in run.iterdir() if path.name != "loss.png"}
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert train("--resume", run) == run
     streams = capsys.readouterr()
     assert "all 4 steps are done, nothing is left to train" in streams.err
     assert streams.out == f"{run}\n"
-    after = {path.name: path.read_bytes() for path in run.iterdir() if path.name != "loss.png"}
+    after = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
     assert after == before
 
 
 @pytest.mark.parametrize(
-    "given", [("--steps", "9"), ("--width", "16"), ("--seed", "0"), ("--strength", "1")]
+    "given",
+    [
+        ("--steps", "9"),
+        ("--width", "16"),
+        ("--seed", "0"),
+        ("--style-strength", "1"),
+        ("--runs", "elsewhere"),
+    ],
 )
 def test_other_settings_are_refused_by_name(run: Path, given: tuple[str, str]) -> None:
     """By hand: also a value that happens to be the default, since the run may have another."""

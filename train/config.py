@@ -9,6 +9,8 @@ from nst.errors import UsageError
 from nst.settings import Precision, setting
 
 WIDTHS = (8, 16, 32)
+EARLY_PREVIEWS = (0, 10, 25, 50, 100)
+"""Steps after which a preview is made besides the regular ones: one wants to see it grow."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,8 +18,25 @@ class TrainConfig(ObjectiveConfig):
     """Settings of one training. Pictures are RGB in [0, 1]."""
 
     width: int = setting(16, "Channels of the first convolution: 32 as in the paper, 16 or 8.")
+    strength: float = setting(
+        1.0,
+        "How much style counts against content.",
+        low=0.01,
+        high=100,
+        flags=("--style-strength", "--strength"),
+    )
+    style_size: int = setting(
+        512,
+        "Brush size: long side of the style image, px; more paints with broader strokes.",
+        low=32,
+        high=8192,
+        flags=("--density", "--style-size"),
+    )
     size: int = setting(256, "Side of the training crops, px.", low=64, high=1024)
     batch: int = setting(4, "Photographs in a step.", low=1, high=256)
+    init: str | None = setting(
+        None, "Start from a trained network: a run folder, a checkpoint or an ONNX file."
+    )
     steps: int | None = setting(
         None, "Length of the training, steps; 10000 when --minutes is not given either.", low=1
     )
@@ -42,6 +61,11 @@ class TrainConfig(ObjectiveConfig):
             raise UsageError(f"--size must be a multiple of 8, got {self.size}")
         if self.steps is not None and self.minutes is not None:
             raise UsageError("--steps and --minutes exclude each other")
+
+    def has_preview(self, step: int) -> bool:
+        """Whether a preview strip is made after so many steps."""
+        is_early = step in EARLY_PREVIEWS
+        return is_early or step % self.preview_every == 0 or step == self.length
 
     @property
     def length(self) -> int:

@@ -1,19 +1,22 @@
-"""The training loop: it computes and yields records; printing and saving are the caller's."""
+"""The training loop: it computes and yields records; printing and saving are the caller's.
+
+Nothing in a step waits for the device. A step whose gradient is not finite changes nothing: the
+fused optimiser reads that as a flag on the device, and the record carries the count.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from nst.losses import LossTerms, PerceptualLoss
-from nst.runtime import autocast
-from nst.tensors import to_tensor
+from nst.runtime import autocast, is_out_of_memory
+from nst.tensors import as_rgb
 from nst.transformer import TransformerNet
 from train.config import TrainConfig
 
@@ -27,15 +30,40 @@ class StepRecord:
     terms: LossTerms
     """Detached."""
     learning_rate: float
+    skipped: Tensor
+    """Steps so far that changed nothing because their gradient was not finite; int64 scalar."""
+    skipped_in_a_row: Tensor
+    """How many of them are the last ones; int64 scalar."""
+    notes: tuple[str, ...] = ()
+    """What a caller must say aloud."""
 
 
 @dataclass(eq=False)
 class Learner:
-    """What a training changes: the network, its optimiser and the number of steps done."""
+    """What a training changes: the network, its optimiser and where it stands.
+
+    Attributes:
+        network: The image transformation network.
+        optimizer: Fused Adam over its parameters.
+        step: Steps done.
+        rate_factor: What the learning rate is multiplied by; lowered after trouble.
+        micro_batch: Photographs that go through the network at once; None for the whole batch.
+        skipped: See ``StepRecord``.
+        skipped_in_a_row: See ``StepRecord``.
+        parallel: The network as it is called; wrapped where several processes share a training.
+    """
 
     network: TransformerNet
     optimizer: torch.optim.Adam
     step: int = 0
+    rate_factor: float = 1.0
+    micro_batch: int | None = None
+
+    def __post_init__(self) -> None:
+        device = next(self.network.parameters()).device
+        self.skipped = torch.zeros((), dtype=torch.int64, device=device)
+        self.skipped_in_a_row = torch.zeros((), dtype=torch.int64, device=device)
+        self.parallel: nn.Module = self.network
 
     @classmethod
     def new(cls, config: TrainConfig, device: torch.device) -> Learner:
@@ -44,8 +72,12 @@ class Learner:
             torch.manual_seed(config.seed)
             network = TransformerNet(config.width)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        is_fused = device.type == "cuda"
-        return cls(network, torch.optim.Adam(network.parameters(), lr=0.0, fused=is_fused))
+        return cls(network, torch.optim.Adam(network.parameters(), lr=0.0, fused=True))
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights: float32, whatever the convolutions are computed in."""
+        return next(self.network.parameters()).dtype
 
     @property
     def parameter_names(self) -> list[str]:
@@ -70,7 +102,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 def fit(
     learner: Learner,
     criterion: PerceptualLoss,
-    batches: Iterable[NDArray[np.uint8]],
+    batches: Iterable[Tensor],
     config: TrainConfig,
     dtype: torch.dtype,
 ) -> Iterator[StepRecord]:
@@ -79,30 +111,109 @@ def fit(
     Args:
         learner: Continues from its step; changed in place.
         criterion: The objective with the targets of the style image.
-        batches: Crops, uint8 ``(B, S, S, 3)``, one for each step from ``learner.step`` on.
+        batches: Crops, uint8 ``(B, S, S, 3)`` on the device, one for each step from
+            ``learner.step`` on.
         config: Settings; only the learning rate's are used here.
         dtype: Of the convolutions; bfloat16 runs under autocast.
+
+    Raises:
+        RuntimeError: Not even a single photograph fits into memory.
     """
-    device = next(learner.network.parameters()).device
     learner.network.train()
     for crops in batches:
-        photographs = to_tensor(crops, device)  # (B, 3, S, S), channels_last
-        rate = learning_rate(learner.step, config)
+        rate = learning_rate(learner.step, config) * learner.rate_factor
         for group in learner.optimizer.param_groups:
             group["lr"] = rate
-        terms = training_step(learner, criterion, photographs, dtype)
+        terms, notes = None, []
+        while terms is None:
+            try:
+                terms = training_step(learner, criterion, crops, dtype)
+            except RuntimeError as error:
+                if not is_out_of_memory(error) or not _can_use_less_memory(learner, len(crops)):
+                    raise
+            if terms is None:  # here the failed step has let go of its memory
+                notes = [_use_less_memory(learner, len(crops))]
         learner.step += 1
-        yield StepRecord(learner.step, terms, rate)
+        yield StepRecord(
+            learner.step,
+            terms,
+            rate,
+            learner.skipped.clone(),
+            learner.skipped_in_a_row.clone(),
+            tuple(notes),
+        )
 
 
 def training_step(
-    learner: Learner, criterion: PerceptualLoss, photographs: Tensor, dtype: torch.dtype
+    learner: Learner, criterion: PerceptualLoss, crops: Tensor, dtype: torch.dtype
 ) -> LossTerms:
-    """Make one step of the optimiser on a batch, ``(B, 3, S, S)``; nothing waits for the device."""
-    with autocast(photographs.device, dtype):
-        target = criterion.content_target(photographs)
-        terms: LossTerms = criterion(learner.network(photographs), target)
+    """Make one step of the optimiser; nothing waits for the device.
+
+    Args:
+        learner: Changed in place.
+        criterion: The objective.
+        crops: uint8 ``(B, S, S, 3)`` on the device.
+        dtype: Of the convolutions.
+
+    Returns:
+        The terms of every photograph, ``(B,)``, detached.
+    """
+    optimizer = learner.optimizer
+    optimizer.zero_grad(set_to_none=True)
+    terms = backward(learner, criterion, crops, dtype)
+    gradients = [p.grad for p in learner.network.parameters() if p.grad is not None]
+    norm = torch.nn.utils.get_total_norm(gradients)
+    is_bad = ~(norm.isfinite() & terms.per_picture.isfinite().all())
+    # The fused kernel itself leaves weights and moments alone when this is 1.
+    optimizer.found_inf = is_bad.float()  # type: ignore[attr-defined]
+    optimizer.step()
+    learner.skipped += is_bad
+    learner.skipped_in_a_row.add_(1).mul_(is_bad)
+    return terms
+
+
+def backward(
+    learner: Learner, criterion: PerceptualLoss, crops: Tensor, dtype: torch.dtype
+) -> LossTerms:
+    """Add the gradient of the batch to the parameters, in micro-batches where memory is short.
+
+    The objective is a mean over photographs and no layer looks at two of them, so parts add up to
+    the gradient of the whole.
+    """
+    size = learner.micro_batch or len(crops)
+    parts = []
+    for start in range(0, len(crops), size):
+        is_last = start + size >= len(crops)
+        photographs = as_rgb(crops[start : start + size], dtype=learner.dtype)  # (b, 3, S, S)
+        with _exchange(learner.parallel, is_last=is_last):
+            with autocast(photographs.device, dtype):
+                target = criterion.content_target(photographs)
+                terms: LossTerms = criterion(learner.parallel(photographs), target)
+            (terms.per_picture.sum() / len(crops)).backward()  # type: ignore[no-untyped-call]
+        parts.append(terms.detach())
+    return LossTerms.join(parts)
+
+
+def _exchange(network: nn.Module, *, is_last: bool) -> AbstractContextManager[object]:
+    """Let processes exchange gradients once for each batch, not for each part of it."""
+    if is_last or not isinstance(network, nn.parallel.DistributedDataParallel):
+        return nullcontext()
+    return network.no_sync()
+
+
+def _can_use_less_memory(learner: Learner, batch: int) -> bool:
+    # A process that repeats a step alone would leave the others waiting for its gradient.
+    is_alone = not isinstance(learner.parallel, nn.parallel.DistributedDataParallel)
+    return is_alone and (learner.micro_batch or batch) > 1
+
+
+def _use_less_memory(learner: Learner, batch: int) -> str:
+    """Halve the micro-batch and return the line that says so."""
     learner.optimizer.zero_grad(set_to_none=True)
-    terms.total.backward()  # type: ignore[no-untyped-call]
-    learner.optimizer.step()
-    return terms.detach()
+    if learner.skipped.is_cuda:
+        torch.cuda.empty_cache()
+    learner.micro_batch = ((learner.micro_batch or batch) + 1) // 2
+    return (
+        f"out of memory: from here on {learner.micro_batch} of {batch} photographs go through the"
+        " network at once; the gradient stays that of all"
+    )

@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from nst.errors import OutputError, TrainingError
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from nst.errors import OutputError
 from nst.files import atomic_write, describe
 from train.loop import StepRecord
 
@@ -21,34 +31,43 @@ class LogLine:
     style: float
     total_variation: float
     learning_rate: float
+    skipped: int
+    """Steps so far without a finite gradient."""
     images_per_s: float
     elapsed_s: float
 
     @classmethod
-    def of(cls, record: StepRecord, *, images_per_s: float, elapsed_s: float) -> LogLine:
-        """Turn a record into numbers.
+    def of(
+        cls,
+        record: StepRecord,
+        *,
+        images_per_s: float,
+        elapsed_s: float,
+        mean: Callable[[Tensor], Tensor] = lambda values: values,
+    ) -> LogLine:
+        """Turn a record into numbers; of a step that was skipped some are not finite.
 
-        Raises:
-            TrainingError: The objective is not finite.
+        Args:
+            record: The step.
+            images_per_s: Of all processes together.
+            elapsed_s: Since the training began or went on.
+            mean: Averages over the processes that share the training.
         """
         terms = record.terms
-        line = cls(
-            record.step,
-            float(terms.total),
-            float(terms.content.mean()),
-            float(terms.style.mean()),
-            float(terms.total_variation.mean()),
-            record.learning_rate,
-            images_per_s,
-            elapsed_s,
+        each = (terms.total, terms.content.mean(), terms.style.mean(), terms.total_variation.mean())
+        shared = mean(torch.stack([value.float() for value in each]))
+        total, content, style, total_variation = shared.tolist()
+        return cls(
+            step=record.step,
+            total=total,
+            content=content,
+            style=style,
+            total_variation=total_variation,
+            learning_rate=record.learning_rate,
+            skipped=int(record.skipped),
+            images_per_s=images_per_s,
+            elapsed_s=elapsed_s,
         )
-        if not line.total < float("inf"):
-            raise TrainingError(
-                f"the objective is {line.total} at step {record.step};"
-                " the checkpoint before it is good, but a run that is resumed ends here again:"
-                " begin anew with a lower --learning-rate"
-            )
-        return line
 
     def __str__(self) -> str:
         return (
@@ -63,12 +82,82 @@ def append_line(path: Path, line: LogLine) -> None:
     Raises:
         OutputError: The disk is full.
     """
-    values = {name: getattr(line, name) for name in LogLine.__slots__}
+    values = {name: _or_null(getattr(line, name)) for name in LogLine.__slots__}
     try:
         with path.open("a") as file:
             file.write(json.dumps(values) + "\n")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written, {describe(error)}") from error
+
+
+class Stopwatch:
+    """Measures how fast a training goes.
+
+    Args:
+        step: Steps done when it is started.
+        batch: Photographs in a step.
+        before_s: Seconds that the training took until now, when it is resumed.
+    """
+
+    def __init__(self, step: int, batch: int, *, before_s: float = 0.0) -> None:
+        self._lap_at = time.perf_counter()
+        self._started_at = self._lap_at - before_s
+        self._step, self._batch = step, batch
+
+    def lap(self, step: int) -> tuple[float, float]:
+        """Return photographs a second since the last lap, pauses left out, and all seconds."""
+        now = time.perf_counter()
+        images_per_s = (step - self._step) * self._batch / (now - self._lap_at)
+        self._lap_at, self._step = now, step
+        return images_per_s, now - self._started_at
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        """Leave out of the speed what is done meanwhile."""
+        began_at = time.perf_counter()
+        yield
+        self._lap_at += time.perf_counter() - began_at
+
+
+class Board:
+    """TensorBoard's files in the run folder: the figures of the log and the previews.
+
+    Args:
+        folder: Of the run; the files stand in ``tensorboard`` below it.
+        step: From which step on what is there already is void.
+
+    Raises:
+        ImportError: tensorboard is not installed.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer: Any = SummaryWriter(folder / "tensorboard", purge_step=step)
+
+    def add(self, line: LogLine) -> None:
+        """Add the figures of one step."""
+        for name in ("total", "content", "style", "total_variation", "learning_rate"):
+            self._writer.add_scalar(name, getattr(line, name), line.step)
+
+    def add_preview(self, step: int, strip: NDArray[np.uint8]) -> None:
+        """Add a preview strip, uint8 ``(H, W, 3)``."""
+        self._writer.add_image("preview", strip, step, dataformats="HWC")
+
+    def close(self) -> None:
+        """Write what is pending."""
+        self._writer.close()
+
+
+def _or_null(value: float) -> float | None:
+    """JSON knows no NaN and no infinity."""
+    return value if math.isfinite(value) else None
+
+
+def elapsed_in(log: Path) -> float:
+    """Return the seconds that the last line of a log tells; 0 where there is none."""
+    lines = log.read_text().splitlines() if log.is_file() else []
+    return float(json.loads(lines[-1])["elapsed_s"]) if lines else 0.0
 
 
 def save_loss_plot(path: Path, log: Path) -> None:
@@ -88,7 +177,8 @@ def save_loss_plot(path: Path, log: Path) -> None:
     FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     for name, label in (("total", "J"), ("content", "content C"), ("style", "style S")):
-        axes.plot(steps, _smooth([line[name] for line in lines]), label=label)
+        values = [math.nan if line[name] is None else line[name] for line in lines]
+        axes.plot(steps, _smooth(values), label=label)
     axes.set(xlabel="step", ylabel="loss (mean of 20 lines)", yscale="log")
     axes.grid(alpha=0.3)
     axes.legend()
@@ -97,7 +187,6 @@ def save_loss_plot(path: Path, log: Path) -> None:
 
 
 def _smooth(values: list[float], window: int = 20) -> list[float]:
-    return [
-        sum(part) / len(part)
-        for part in (values[max(0, i + 1 - window) : i + 1] for i in range(len(values)))
-    ]
+    parts = [values[max(0, i + 1 - window) : i + 1] for i in range(len(values))]
+    finite = [[value for value in part if math.isfinite(value)] for part in parts]
+    return [sum(part) / len(part) if part else math.nan for part in finite]

@@ -7,6 +7,7 @@ runs/<style>-<n>/
   log.jsonl              one line every few steps
   preview-000500.jpg     photographs, style image, results
   loss.png               the curves of log.jsonl
+  tensorboard/           the same for TensorBoard
   bad-files.txt          photographs that could not be read, when there are any
   <style>.onnx           the exported network
 """
@@ -101,6 +102,10 @@ class Run:
         """Write the checkpoint of the present step; the one before stays as ``prev``."""
         header = {
             "step": learner.step,
+            "rate_factor": learner.rate_factor,
+            "micro_batch": learner.micro_batch,
+            "skipped": int(learner.skipped),
+            "skipped_in_a_row": int(learner.skipped_in_a_row),
             "config": dataclasses.asdict(self.config),
             "dimensions": dataclasses.asdict(learner.network.dimensions),
             "style_name": self.style_name,
@@ -109,6 +114,7 @@ class Run:
             "data_identity": self.data_identity,
             "vgg_sha256": self.vgg_sha256,
             "loss_network": self.loss_network,
+            "device": str(next(learner.network.parameters()).device),
             "threads": torch.get_num_threads(),
             "torch": torch.__version__,
             "made_with": f"nst {__version__}",
@@ -182,7 +188,15 @@ def restore(learner: Learner, checkpoint: Checkpoint, *, source: str) -> None:
                 parameter.copy_(checkpoint.tensors[f"network.{name}"])
     except (KeyError, RuntimeError) as error:
         raise CheckpointError(f"{source}: its weights do not fit the network ({error})") from None
-    learner.step = int(checkpoint.header["step"])
+    header = checkpoint.header
+    try:
+        learner.step = int(header["step"])
+        learner.rate_factor = float(header["rate_factor"])
+        learner.micro_batch = header["micro_batch"]
+        learner.skipped.fill_(header["skipped"])
+        learner.skipped_in_a_row.fill_(header["skipped_in_a_row"])
+    except KeyError as error:
+        raise CheckpointError(f"{source}: its checkpoint names no {error}") from None
     restore_optimizer(
         learner.optimizer, names, checkpoint.tensors, must_have_stepped=learner.step > 0
     )

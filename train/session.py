@@ -2,50 +2,37 @@
 
 from __future__ import annotations
 
-import dataclasses
-import shutil
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from nst.errors import DataError
-from nst.files import atomic_write, sha256_of
+from nst.errors import TrainingError
 from nst.image import Picture
 from nst.interrupt import StopRequest
 from nst.losses import PerceptualLoss
-from nst.runtime import (
-    choose_device,
-    choose_precision,
-    describe,
-    keep_freed_memory,
-    precision_name,
-)
-from nst.tensors import load_style
-from nst.weights import VGGWeights, find_weights
-from train.config import TrainConfig
-from train.data import Photographs, open_folder, prefetch
+from nst.runtime import describe
+from train.data import Photographs, prefetch
+from train.diary import Diary
+from train.distributed import Ranks, parallelize
 from train.loop import Learner, StepRecord, fit
-from train.preview import preview_strip, save_preview
-from train.records import LogLine, append_line
-from train.run import (
-    Run,
-    check_identity,
-    cut_log,
-    load_newest,
-    new_folder,
-    restore,
-    run_of,
-    style_name_of,
-)
+from train.preview import preview_strip
+from train.records import LogLine, Stopwatch, elapsed_in
+from train.run import Run, cut_log, load_newest, restore
 
-CALIBRATION_STEPS = 6
-"""Steps that ``--minutes`` measures on a copy of the network before the training."""
 PREVIEW_PHOTOGRAPHS = 4
+CHECK_EVERY = 10
+"""Steps between looks at whether gradients were finite; a look waits for the device."""
+SKIPS_ALLOWED = 3
+"""So many steps in a row without a finite gradient, and the training goes back and slows down."""
+SLOWER = 0.5
+"""What the learning rate is multiplied by then."""
+LEAST_FACTOR = SLOWER**5
+"""Below this share of the learning rate the training gives up."""
 
 
 @dataclass(eq=False)
@@ -59,53 +46,116 @@ class Session:
     style: Picture
     device: torch.device
     dtype: torch.dtype
+    announce: Callable[[str], None]
+    ranks: Ranks = field(default_factory=Ranks)
+    stopped_by: int = 0
+    """Number of the signal that ended the training early, in whichever process it arrived."""
 
     def describe(self) -> list[str]:
         """Say what will really run, one line each."""
         config = self.run.config
         parameters = sum(p.numel() for p in self.learner.network.parameters())
+        processes = f"; {self.ranks.size} processes" if self.ranks.size > 1 else ""
         return [
             self.criterion.describe(),
-            f"{describe(self.device, self.dtype)}; network johnson, width {config.width},"
-            f" {parameters:,} parameters",
+            f"{describe(self.device, self.dtype)}{processes}; network johnson, width"
+            f" {config.width}, {parameters:,} parameters",
             f"{len(self.photographs)} photographs; {config.length} steps of {config.batch} at"
             f" {config.size} px, from step {self.learner.step}; run folder {self.run.folder}",
         ]
-
-    def steps(self, stop: StopRequest) -> Iterator[LogLine]:
-        """Train to the end, or until a stop is asked for, and yield the lines of the log.
-
-        Checkpoints, previews and log are written on the way, a last checkpoint at the end. A
-        training whose steps are all done yields nothing.
-
-        Raises:
-            TrainingError: The objective is not finite.
-            OutputError: The disk is full; the last checkpoint stays.
-        """
-        config = self.run.config
-        started_at = logged_at = time.perf_counter()
-        logged_step = self.learner.step
-        for record in fit(self.learner, self.criterion, self._batches(), config, self.dtype):
-            is_last = record.step == config.length or stop.signal_number is not None
-            if record.step % config.log_every == 0 or is_last:
-                now = time.perf_counter()
-                rate = (record.step - logged_step) * config.batch / (now - logged_at)
-                logged_at, logged_step = now, record.step
-                line = LogLine.of(record, images_per_s=rate, elapsed_s=now - started_at)
-                append_line(self.run.log_file, line)
-                yield line
-            if record.step % config.checkpoint_every == 0 or is_last:
-                self.run.save(self.learner)
-                self._list_bad_files()
-            if record.step % config.preview_every == 0 or record.step == config.length:
-                save_preview(self.run.preview_file(record.step), self.preview())
-            if is_last:
-                return
 
     @property
     def is_finished(self) -> bool:
         """Whether no step is left."""
         return self.learner.step >= self.run.config.length
+
+    def steps(self, stop: StopRequest) -> Iterator[LogLine]:
+        """Train to the end, or until a stop is asked for, and yield the lines of the log.
+
+        Checkpoints, previews, curves and log are written on the way, a last checkpoint at the end.
+        A training whose steps are all done yields nothing. After ``SKIPS_ALLOWED`` steps in a row
+        without a finite gradient it goes on from the last checkpoint with a lower learning rate.
+
+        Raises:
+            TrainingError: Even the lowest learning rate gives no finite gradient.
+            OutputError: The disk is full; the last checkpoint stays.
+        """
+        if self.is_finished:
+            return
+        parallelize(self.learner, self.ranks)
+        diary = Diary(
+            self.run,
+            self.learner,
+            self.preview,
+            lambda: list(self.photographs.bad.values()),
+            self.announce,
+            is_kept=self.ranks.is_first,
+        )
+        with closing(diary):
+            diary.open()
+            while (yield from self._steps_until_trouble(stop, diary)):
+                self._go_back()
+
+    def _steps_until_trouble(
+        self, stop: StopRequest, diary: Diary
+    ) -> Generator[LogLine, None, bool]:
+        """Train; the value is whether gradients were not finite too often in a row."""
+        config = self.run.config
+        before_s = elapsed_in(self.run.log_file)
+        watch = Stopwatch(self.learner.step, config.batch, before_s=before_s)
+        batches = self.batches(self.learner.step, config.length)
+        for record in fit(self.learner, self.criterion, batches, config, self.dtype):
+            for note in record.notes:
+                self.announce(note)
+            self.stopped_by = self.ranks.highest(stop.signal_number or 0)
+            is_last = record.step == config.length or self.stopped_by > 0
+            is_saved = record.step % config.checkpoint_every == 0 or is_last
+            if (is_saved or record.step % CHECK_EVERY == 0) and self._is_in_trouble(record):
+                return True
+            if record.step % config.log_every == 0 or is_last:
+                images_per_s, elapsed_s = watch.lap(record.step)
+                line = LogLine.of(
+                    record, images_per_s=images_per_s, elapsed_s=elapsed_s, mean=self.ranks.mean
+                )
+                diary.note(line)
+                yield line
+            with watch.paused():
+                if is_saved:
+                    diary.save()
+                if config.has_preview(record.step):
+                    diary.picture()
+            if is_last:
+                break
+        return False
+
+    def _is_in_trouble(self, record: StepRecord) -> bool:
+        in_a_row = int(record.skipped_in_a_row)
+        if in_a_row and in_a_row < SKIPS_ALLOWED:
+            self.announce(f"step {record.step}: the gradient is not finite, the step is skipped")
+        return in_a_row >= SKIPS_ALLOWED
+
+    def _go_back(self) -> None:
+        """Go on from the newest checkpoint with a lower learning rate, which is written down."""
+        learner, folder = self.learner, self.run.folder
+        failed_at = learner.step
+        checkpoint, note = load_newest(folder)
+        if note:
+            self.announce(note)
+        restore(learner, checkpoint, source=str(folder))
+        learner.rate_factor *= SLOWER
+        if learner.rate_factor < LEAST_FACTOR:
+            raise TrainingError(
+                f"the gradient is not finite at step {failed_at} and was not with a lower learning"
+                f" rate; the checkpoint of step {learner.step} is good, but begin anew with other"
+                " settings: --precision float32, a lower --learning-rate or --style-strength"
+            )
+        self.announce(
+            f"step {failed_at}: {SKIPS_ALLOWED} gradients or more in a row are not finite; back to"
+            f" step {learner.step}, learning rate times {learner.rate_factor:g} from here on"
+        )
+        if self.ranks.is_first:
+            cut_log(self.run.log_file, learner.step)
+            self.run.save(learner)
 
     def preview(self) -> NDArray[np.uint8]:
         """Paint the same few photographs of the set and lay them beside the style image."""
@@ -115,172 +165,17 @@ class Session:
         ]
         return preview_strip(self.learner.network, photographs, self.style.rgb)
 
-    def _batches(self) -> Iterator[NDArray[np.uint8]]:
+    def batches(self, start: int, stop: int) -> Iterator[Tensor]:
+        """Yield this process's part of the batches of steps ``start`` to ``stop - 1``."""
         config = self.run.config
-        return prefetch(
+        share = self.ranks.share_of(config.batch)
+        mine = slice(self.ranks.rank * share, (self.ranks.rank + 1) * share)
+        for crops in prefetch(
             self.photographs,
-            start=self.learner.step,
-            stop=config.length,
+            start=start,
+            stop=stop,
             batch=config.batch,
             size=config.size,
             seed=config.seed,
-        )
-
-    def _list_bad_files(self) -> None:
-        """Write down what could not be read; a run that is resumed keeps its older lines."""
-        reasons = list(self.photographs.bad.values())  # at once: another thread is reading on
-        if reasons:
-            path = self.run.folder / "bad-files.txt"
-            before = path.read_text().splitlines() if path.is_file() else []
-            with atomic_write(path) as file:
-                lines = dict.fromkeys([*before, *reasons])
-                file.write("".join(f"{line}\n" for line in lines).encode())
-
-
-def new_session(
-    style: Path,
-    data: str,
-    config: TrainConfig,
-    *,
-    runs: Path,
-    announce: Callable[[str], None],
-) -> Session:
-    """Check every input, then make a run folder and a network with random weights.
-
-    Args:
-        style: The style image.
-        data: A folder of photographs.
-        config: Settings; ``minutes`` is measured and turned into ``steps``, an automatic
-            ``precision`` into what was chosen.
-        runs: Where run folders are made.
-        announce: Told before something long starts.
-
-    Raises:
-        NSTError: An input cannot be used; no folder was made.
-    """
-    device, dtype, weights, picture, criterion = _prepare(style, config, announce)
-    photographs = _open(data)
-    if config.minutes is not None:
-        config = _measure(config, criterion, photographs, device, dtype, announce)
-    # What was chosen is written down: a run that is resumed elsewhere computes as it began.
-    config = config.replace(precision=precision_name(dtype))
-    learner = Learner.new(config, device)
-    run = Run(
-        folder=new_folder(runs, style_name_of(style)),
-        config=config,
-        style_name=style_name_of(style),
-        style_sha256=sha256_of(style),
-        data=data,
-        data_identity=photographs.identity,
-        vgg_sha256=weights.sha256,
-    )
-    try:
-        run.begin(style)
-        run.save(learner)
-    except BaseException:
-        shutil.rmtree(run.folder, ignore_errors=True)  # nothing half made is left behind
-        raise
-    return Session(run, learner, criterion, photographs, picture, device, dtype)
-
-
-def resumed_session(
-    folder: Path,
-    *,
-    data: str | None,
-    vgg: str | None,
-    announce: Callable[[str], None],
-) -> Session:
-    """Go on with a run from its newest checkpoint.
-
-    Args:
-        folder: The run folder.
-        data: Where the photographs are now; None for where they were.
-        vgg: Where the weights are now; None for where they were.
-        announce: Told before something long starts, and which checkpoint is taken if not the last.
-
-    Raises:
-        CheckpointError: No checkpoint, or the inputs are not those of the run.
-    """
-    checkpoint, note = load_newest(folder)
-    if note:
-        announce(note)
-    run = run_of(folder, checkpoint.header)
-    config = run.config if vgg is None else run.config.replace(vgg=vgg)
-    run = dataclasses.replace(run, config=config, data=data or run.data)
-    device, dtype, weights, picture, criterion = _prepare(run.style_file, config, announce)
-    photographs = _open(run.data)
-    found = {
-        "style": sha256_of(run.style_file),
-        "--data": photographs.identity,
-        "--vgg": weights.sha256,
-    }
-    check_identity(run, found)
-    learner = Learner.new(config, device)
-    restore(learner, checkpoint, source=str(folder))
-    threads = checkpoint.header.get("threads")
-    if device.type == "cpu" and threads != torch.get_num_threads():
-        announce(
-            f"{threads} threads until now, {torch.get_num_threads()} from here on: the last bits"
-            " will not be those of an unbroken run"
-        )
-    run.save_config()
-    cut_log(run.log_file, learner.step)
-    return Session(run, learner, criterion, photographs, picture, device, dtype)
-
-
-def _prepare(
-    style: Path, config: TrainConfig, announce: Callable[[str], None]
-) -> tuple[torch.device, torch.dtype, VGGWeights, Picture, PerceptualLoss]:
-    device = choose_device(config.device)
-    if device.type == "cpu":
-        keep_freed_memory()
-    dtype = choose_precision(config.precision, device)
-    image, picture = load_style(style, config.style_size)
-    for note in picture.notes:
-        announce(f"{style}: {note}")
-    weights = find_weights(config.vgg, announce=announce)
-    criterion = PerceptualLoss.from_config(weights, image.to(device), config)
-    criterion = criterion.to(memory_format=torch.channels_last)
-    return device, dtype, weights, picture, criterion
-
-
-def _open(data: str) -> Photographs:
-    photographs = open_folder(data)
-    if len(photographs) < PREVIEW_PHOTOGRAPHS:
-        raise DataError(
-            f"--data {data}: {len(photographs)} photographs, at least {PREVIEW_PHOTOGRAPHS} needed"
-        )
-    return photographs
-
-
-def _measure(
-    config: TrainConfig,
-    criterion: PerceptualLoss,
-    photographs: Photographs,
-    device: torch.device,
-    dtype: torch.dtype,
-    announce: Callable[[str], None],
-) -> TrainConfig:
-    """Turn minutes into steps by a few steps with a network that is thrown away."""
-    assert config.minutes is not None
-    trial = config.replace(minutes=None, steps=CALIBRATION_STEPS)
-    learner = Learner.new(trial, device)
-    batches = prefetch(
-        photographs,
-        start=0,
-        stop=CALIBRATION_STEPS,
-        batch=config.batch,
-        size=config.size,
-        seed=config.seed,
-    )
-    ends = [_end_of(record) for record in fit(learner, criterion, batches, trial, dtype)]
-    step_s = (ends[-1] - ends[0]) / (len(ends) - 1)
-    steps = max(1, round(config.minutes * 60 / step_s))
-    announce(f"{config.minutes:g} minutes at {step_s:.2f} s a step: {steps} steps")
-    return config.replace(minutes=None, steps=steps)
-
-
-def _end_of(record: StepRecord) -> float:
-    """Wait until a step is computed and return the time."""
-    record.terms.content.sum().item()
-    return time.perf_counter()
+        ):
+            yield torch.from_numpy(crops[mine]).to(self.device)

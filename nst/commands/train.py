@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import functools
-from pathlib import Path
+import os
 from typing import Any
 
 import typer
 
-from train.cli import app as train_app
+from train.cli import train as train_alone
 
 app = typer.Typer(add_completion=False)
 
-_train = train_app.registered_commands[0].callback
-assert _train is not None
-
 
 @app.command()
-@functools.wraps(_train)
+@functools.wraps(train_alone)
 def train(**values: Any) -> None:  # noqa: ANN401
     """Train, then export what was trained."""
-    assert _train is not None
-    folder: Path = _train(**values)
-    from export.cli import export_run
+    folder = train_alone(**values)
+    if int(os.environ.get("RANK", "0")):  # of several processes the first one exports
+        return
+    from export.cli import export
 
-    export_run(folder, overwrite=True)  # a run that is resumed replaces what it wrote before
+    # A run that is resumed replaces what it wrote before.
+    export(folder, None, overwrite=True, json=values["as_json"])

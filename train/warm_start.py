@@ -1,0 +1,64 @@
+"""A trained network to start from, in place of random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from nst.checkpoint import find_checkpoint, load_checkpoint, load_network
+from nst.contract import ModelInfo
+from nst.errors import ModelError, UsageError
+from nst.transformer import TransformerNet
+
+
+def start_from(network: TransformerNet, path: Path) -> None:
+    """Give a network the weights of a trained one.
+
+    Args:
+        network: Changed in place.
+        path: A run folder, a checkpoint or an ONNX file of ``nst export``.
+
+    Raises:
+        CheckpointError: There is no checkpoint there.
+        ModelError: The ONNX file is no style model.
+        UsageError: Its width is another one.
+    """
+    if path.suffix == ".onnx":
+        trained = _network_of_onnx(path)
+    else:
+        source = find_checkpoint(path)
+        trained = load_network(load_checkpoint(source), source=str(source))
+    if trained.dimensions != network.dimensions:
+        raise UsageError(
+            f"--init {path}: its network has width {trained.dimensions.width}; give"
+            f" --width {trained.dimensions.width}"
+        )
+    network.load_state_dict(trained.state_dict())
+
+
+def _network_of_onnx(path: Path) -> TransformerNet:
+    """Rebuild a network from the weights in an exported file, which keep their names."""
+    import onnx
+
+    try:
+        model = onnx.load(path, load_external_data=False)
+    except Exception as error:  # protobuf has an error of its own for a damaged file
+        raise ModelError(f"--init {path}: cannot be read as an ONNX file ({error})") from None
+    metadata = {entry.key: entry.value for entry in model.metadata_props}
+    info = ModelInfo.from_metadata(metadata, source=f"--init {path}")
+    network = TransformerNet(info.width)
+    weights = {
+        tensor.name.removeprefix("network."): torch.from_numpy(
+            np.array(onnx.numpy_helper.to_array(tensor), np.float32)
+        )
+        for tensor in model.graph.initializer
+        if tensor.name.startswith("network.")
+    }
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise ModelError(f"--init {path}: holds another network ({reason})") from None
+    return network
