@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
-from contextlib import ExitStack, closing
-from typing import Annotated
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 import typer
 
 from nst.errors import UsageError
+from nst.settings import Precision
 from nst.terminal import progress, result, result_json, say
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
@@ -22,49 +23,73 @@ def bench() -> None:
 @app.command("train")
 def bench_train(
     size: Annotated[int, typer.Option(help="Side of the crops, px.", min=64)] = 256,
-    batch: Annotated[int, typer.Option(help="Photographs in a step.", min=1)] = 4,
+    batch: Annotated[
+        list[int] | None,
+        typer.Option(help="Photographs in a step; give it several times. Default 4."),
+    ] = None,
     width: Annotated[int, typer.Option(help="Channels of the first convolution.")] = 16,
     steps: Annotated[int, typer.Option(help="Steps of each that are counted.", min=1)] = 5,
     preset: Annotated[str, typer.Option(help="pyramid or gatys.")] = "pyramid",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda ...")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """One training step of ours against the plain loop, in turns, in one run.
+    """Training steps of ours against the plain loop, in turns, in one run.
 
     The plain loop is written as in the PyTorch examples: float32, nn.InstanceNorm2d, VGG to the
-    deepest layer of the preset on both pictures at every scale, .item() in every step. Both have
-    the same layers, Gram matrices, network width and pictures, each in a process of its own. VGG
-    has random weights: time does not depend on them.
+    deepest layer of the preset on both pictures at every scale, .item() in every step. All have the
+    same layers, Gram matrices, network width and pictures, each in a process of its own. VGG has
+    random weights: time does not depend on them. Behind each time stand the rate of arithmetic and
+    its share of what a big matrix product reaches on this device in the same precision.
     """
-    from nst.commands.bench_train import SIDES, Contestant, Setting
+    from nst.commands.contest import PLAIN, Setting, describe_machine, matrix_rate, run_round
     from nst.presets import find_preset
-    from nst.runtime import choose_device, choose_precision, describe
+    from nst.runtime import choose_device, choose_precision, precision_name
     from train.config import WIDTHS
 
     if width not in WIDTHS:
         raise UsageError(f"--width must be one of {WIDTHS}, got {width}")
     find_preset(preset)
+    batches = batch or [4]
+    if min(batches) < 1:
+        raise UsageError(f"--batch must be at least 1, got {min(batches)}")
     where = choose_device(device)
-    task = Setting(size=size, batch=batch, width=width, preset=preset, device=str(where))
-    seconds: dict[str, list[float]] = {name: [] for name in SIDES}
-    with ExitStack() as stack, progress("benchmark, step", 2 * (steps + 1)) as bar:
-        sides = {name: stack.enter_context(closing(Contestant(name, task))) for name in SIDES}
-        for step in range(steps + 1):
-            for name, side in sides.items():
-                seconds[name].append(side.step())
-                bar.update(2 * step + 1 + (name == "nst"), f"{name} {seconds[name][-1]:.2f} s")
-    counted = {name: times[1:] for name, times in seconds.items()}  # the first one warms up
-    ratios = [a / b for a, b in zip(counted["plain loop"], counted["nst"], strict=True)]
-    ratio = statistics.median(ratios)
-    setting = f"batch {batch}, {size} px, width {width}, preset {preset}"
-    say(f"{describe(where, choose_precision('auto', where))}; {setting}; medians of {steps} steps")
+    fast = precision_name(choose_precision("auto", where))
+    sides: list[tuple[str, Precision]] = [(PLAIN, "float32"), ("nst", "float32")]
+    sides += [("nst", fast)] if fast != "float32" else []
+    machine = describe_machine(where)
+    say(f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}")
+    setting = Setting(size=size, batch=batches[0], width=width, preset=preset, device=str(where))
+    peak = {precision: matrix_rate(where, precision) for _, precision in sides[1:]}
+    rows: list[dict[str, Any]] = []
+    with progress("benchmark, step", len(batches) * len(sides) * (steps + 1)) as bar:
+        for count in batches:
+            bar.update(len(rows) * (steps + 1))
+            rows += run_round(sides, dataclasses.replace(setting, batch=count), steps)
+    for row in rows:
+        row["peak_share"] = row["flops_per_s"] / peak[row["precision"]]
     if json:
-        result_json({"seconds": counted, "ratio": ratio, "setting": setting})
+        what = {"size": size, "width": width, "preset": preset, "steps": steps}
+        result_json({"machine": machine, "setting": what, "matrix_flops_per_s": peak, "rows": rows})
         return
-    for name, times in counted.items():
-        middle = statistics.median(times)
+    result(f"{size} px, width {width}, preset {preset}; medians of {steps} steps")
+    _print_table(rows)
+
+
+def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
+    result(
+        "                       batch  s/step  (least to most)  images/s  TFLOP/s  of matrix rate"
+    )
+    for row in rows:
+        low, high = min(row["seconds"]), max(row["seconds"])
         result(
-            f"{name:<12}{middle:8.3f} s a step  {batch / middle:7.2f} images/s"
-            f"  ({min(times):.3f} to {max(times):.3f})"
+            f"{row['side']:<12}{row['precision']:<10}{row['batch']:6d}{row['median_s']:8.3f}"
+            f"  ({low:.3f} to {high:.3f})  {row['images_per_s']:8.2f}"
+            f"  {row['flops_per_s'] / 1e12:7.3f}  {row['peak_share']:14.0%}"
         )
-    result(f"nst is {ratio:.2f}x faster (pair by pair: {min(ratios):.2f} to {max(ratios):.2f})")
+    for row in rows:
+        if row["side"] == "nst":
+            low, high = min(row["ratios"]), max(row["ratios"])
+            result(
+                f"nst {row['precision']}, batch {row['batch']}: {row['ratio']:.2f}x the plain loop"
+                f" (pair by pair: {low:.2f} to {high:.2f})"
+            )

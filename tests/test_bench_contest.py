@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
-import time
 
-import numpy as np
 import pytest
 import torch
 
-import nst.commands.bench_train
+import nst.commands.contest
 from nst.cli import main
-from nst.commands.bench_train import (
-    Contestant,
-    OurSide,
-    PlainLoop,
-    PlainSide,
-    Setting,
-    _plain_gram,
-    random_vgg,
-)
+from nst.commands.contest import Contestant, OurSide, PlainSide, Setting
+from nst.commands.plain_loop import PlainLoop, _plain_gram, random_vgg
 from nst.functional import gram_matrix
 from nst.presets import PRESETS
 from nst.tensors import to_tensor
@@ -29,8 +21,8 @@ from nst.weights import VGGWeights
 @pytest.fixture
 def small_contest(monkeypatch: pytest.MonkeyPatch, tiny_vgg: VGGWeights) -> None:
     """The contest with a tiny VGG-19 and a small style image, for the sake of time."""
-    monkeypatch.setattr(nst.commands.bench_train, "random_vgg", lambda: tiny_vgg)
-    monkeypatch.setattr(nst.commands.bench_train, "STYLE_PX", 64)
+    monkeypatch.setattr(nst.commands.contest, "random_vgg", lambda: tiny_vgg)
+    monkeypatch.setattr(nst.commands.contest, "STYLE_PX", 64)
 
 
 def setting(preset: str = "pyramid") -> Setting:
@@ -50,7 +42,7 @@ def test_both_networks_are_the_same_function(small_contest: None, one_thread: No
         for parameter in ours.parameters():
             parameter.add_(0.05 * torch.randn_like(parameter))
     plain.load_state_dict(ours.state_dict())
-    image = to_tensor(side.crops)
+    image = to_tensor(setting().crops())
     with torch.no_grad():
         torch.testing.assert_close(plain(image.contiguous()), ours(image), atol=1e-4, rtol=0)
 
@@ -80,11 +72,11 @@ def test_a_step_of_each_changes_its_network(small_contest: None) -> None:
     ours, plain = OurSide(setting()), PlainSide(setting())
     for side, network in ((ours, ours.learner.network), (plain, plain.plain.network)):
         before = [p.detach().clone() for p in network.parameters()]
-        crops = side.crops.copy()
+        crops = torch.as_tensor(side.crops).clone()
         side.step()
         changed = [not torch.equal(p, q) for p, q in zip(network.parameters(), before, strict=True)]
         assert all(changed)
-        np.testing.assert_array_equal(side.crops, crops)
+        assert torch.equal(torch.as_tensor(side.crops), crops)
 
 
 def test_a_contestant_steps_in_a_process_of_its_own() -> None:
@@ -98,12 +90,13 @@ class Stopwatch:
     """A contestant in this process, which needs no second torch."""
 
     def __init__(self, name: str, setting: Setting) -> None:
-        self.side = nst.commands.bench_train.SIDES[name](setting)
+        self.side = nst.commands.contest.SIDES[name](setting)
 
     def step(self) -> float:
-        started_at = time.perf_counter()
-        self.side.step()
-        return time.perf_counter() - started_at
+        return nst.commands.contest.time_step(self.side)
+
+    def count_flops(self) -> int:
+        return nst.commands.contest.count_flops(self.side)
 
     def close(self) -> None:
         pass
@@ -129,28 +122,42 @@ def test_the_random_vgg_has_the_true_sizes() -> None:
     assert len(weights.convolutions) == 16
 
 
-def test_the_command_prints_both_and_their_ratio(
+def test_the_command_prints_a_table(
     small_contest: None,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(nst.commands.bench_train, "Contestant", Stopwatch)
-    arguments = ["bench", "train", "--steps", "1", "--size", "64", "--batch", "1", "--width", "8"]
+    """By hand: one line a side, precision and batch, and ratios pair by pair."""
+    monkeypatch.setattr(nst.commands.contest, "Contestant", Stopwatch)
+    monkeypatch.setattr(nst.commands.contest, "matrix_rate", lambda *_: 1e12)
+    arguments = ["bench", "train", "--steps", "1", "--size", "64", "--width", "8"]
+    arguments += ["--batch", "1", "--batch", "2", "--device", "cpu"]
     with pytest.raises(SystemExit) as caught:
-        main([*arguments, "--device", "cpu"])
+        main(arguments)
     assert not caught.value.code
-    streams = capsys.readouterr()
-    plain, ours, ratio = streams.out.splitlines()
-    assert plain.startswith("plain loop")
-    assert ours.startswith("nst")
-    assert "x faster" in ratio
-    assert "batch 1, 64 px, width 8, preset pyramid; medians of 1 steps" in streams.err
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "64 px, width 8, preset pyramid; medians of 1 steps"
+    assert [line.split()[:2] for line in lines].count(["plain", "loop"]) == 2
+    assert sum("x the plain loop" in line for line in lines) in (2, 4)  # bfloat16 where there is
     with pytest.raises(SystemExit):
-        main([*arguments, "--device", "cpu", "--json"])
+        main([*arguments, "--json"])
     record = json.loads(capsys.readouterr().out)
-    seconds = record["seconds"]
-    assert set(seconds) == {"plain loop", "nst"}
-    assert record["ratio"] == seconds["plain loop"][0] / seconds["nst"][0]
+    assert {row["batch"] for row in record["rows"]} == {1, 2}
+    for row in record["rows"]:
+        assert row["images_per_s"] == row["batch"] / row["median_s"]
+        assert row["peak_share"] == pytest.approx(row["flops"] / row["median_s"] / 1e12)
+    plain, ours = record["rows"][:2]
+    assert ours["ratio"] == plain["seconds"][0] / ours["seconds"][0]
+    assert plain["ratio"] == 1
+
+
+def test_floating_point_operations_by_hand(small_contest: None, tiny_vgg: VGGWeights) -> None:
+    """By hand: twice the pictures are twice the operations of the network and the loss."""
+    one, two = (
+        nst.commands.contest.count_flops(OurSide(dataclasses.replace(setting(), batch=batch)))
+        for batch in (1, 2)
+    )
+    assert two == 2 * one
 
 
 @pytest.mark.parametrize(
