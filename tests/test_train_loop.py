@@ -9,14 +9,16 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from nst.losses import PerceptualLoss
 from nst.tensors import load_style
 from nst.weights import VGGWeights
 from train.config import TrainConfig
-from train.loop import Learner, StepRecord, fit, learning_rate
+from train.loop import Learner, StepRecord, backward, compile_step, fit, learning_rate
 
 CPU = torch.device("cpu")
+FLOAT = torch.float32
 
 
 def small_config(**values: object) -> TrainConfig:
@@ -152,3 +154,41 @@ def test_bfloat16_keeps_weights_and_terms_in_float32(
     assert math.isfinite(values[1])
     assert values[1] == pytest.approx(values[0], rel=0.05)
     assert values[1] != values[0]
+
+
+# Torch's own, while it traces a module that is given the output of another one.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_compiled_step_is_the_step(
+    criterion: PerceptualLoss, crops: NDArray[np.uint8], dtype: torch.dtype, one_thread: None
+) -> None:
+    """By another implementation: traced whole, without a break, and run op by op."""
+    config, gradients = small_config(steps=10), []
+    for is_compiled in (False, True):
+        learner = Learner.new(config, CPU)
+        if is_compiled:
+            compile_step(learner, criterion, backend="aot_eager")
+        backward(learner, criterion, torch.from_numpy(crops), dtype)
+        found = [p.grad.flatten() for p in learner.network.parameters() if p.grad is not None]
+        gradients.append(torch.cat(found))
+    difference = torch.linalg.vector_norm(gradients[0] - gradients[1])
+    tolerance = 1e-5 if dtype == torch.float32 else 0.05
+    assert difference <= tolerance * torch.linalg.vector_norm(gradients[0])
+
+
+def test_channels_last_is_kept_at_every_layer_of_the_objective(
+    criterion: PerceptualLoss, crops: NDArray[np.uint8]
+) -> None:
+    """By invariant: no convolution of the encoder is given or gives a contiguous tensor."""
+    seen: list[bool] = []
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        tensors = (*inputs, output)
+        seen.extend(t.is_contiguous(memory_format=torch.channels_last) for t in tensors)
+
+    criterion.to(memory_format=torch.channels_last)
+    for module in criterion.encoder.convolutions.values():
+        module.register_forward_hook(look)
+    backward(Learner.new(small_config(steps=10), CPU), criterion, torch.from_numpy(crops), FLOAT)
+    assert len(seen) > 20
+    assert all(seen)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from nst.config import ObjectiveConfig
 from nst.errors import UsageError
@@ -48,6 +49,11 @@ class TrainConfig(ObjectiveConfig):
     tv_weight: float = setting(0.1, "Weight of total variation (mean |gradient|).", low=0)
     precision: Precision = setting(
         "auto", "Dtype of the convolutions; auto: bfloat16 where the hardware has it."
+    )
+    compile: Literal["auto", "on", "off"] = setting(
+        "auto",
+        "torch.compile for the step; auto: on CUDA only, since a CPU takes minutes to compile and"
+        " gains 6 %.",
     )
     checkpoint_every: int = setting(250, "Steps between checkpoints.", low=1)
     preview_every: int = setting(250, "Steps between preview strips.", low=1)

@@ -153,5 +153,5 @@ def parallelize(learner: Learner, ranks: Ranks) -> None:
     if ranks.size > 1:
         device = next(learner.network.parameters()).device
         learner.parallel = DistributedDataParallel(
-            learner.network, device_ids=[device] if device.type == "cuda" else None
+            learner.parallel, device_ids=[device] if device.type == "cuda" else None
         )

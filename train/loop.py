@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -192,6 +193,23 @@ def backward(
             (terms.per_picture.sum() / len(crops)).backward()  # type: ignore[no-untyped-call]
         parts.append(terms.detach())
     return LossTerms.join(parts)
+
+
+def compile_step(learner: Learner, criterion: PerceptualLoss, *, backend: str = "inductor") -> None:
+    """Let torch compile network and objective: norm, ReLU, padding and sums in few kernels.
+
+    Previews and checkpoints keep using ``learner.network`` itself.
+
+    Args:
+        learner: Its ``parallel`` is replaced.
+        criterion: Changed in place.
+        backend: Of ``torch.compile``.
+    """
+    compiled = torch.compile(learner.parallel, backend=backend, fullgraph=True)
+    learner.parallel = cast(nn.Module, compiled)
+    criterion.compile(backend=backend, fullgraph=True)
+    target = torch.compile(criterion.content_target, backend=backend, fullgraph=True)
+    criterion.content_target = target  # type: ignore[method-assign]
 
 
 def _exchange(network: nn.Module, *, is_last: bool) -> AbstractContextManager[object]:

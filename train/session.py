@@ -19,7 +19,7 @@ from nst.runtime import describe
 from train.data import Photographs, prefetch
 from train.diary import Diary
 from train.distributed import Ranks, parallelize
-from train.loop import Learner, StepRecord, fit
+from train.loop import Learner, StepRecord, compile_step, fit
 from train.preview import preview_strip
 from train.records import LogLine, Stopwatch, elapsed_in
 from train.run import Run, cut_log, load_newest, restore
@@ -55,14 +55,22 @@ class Session:
         """Say what will really run, one line each."""
         config = self.run.config
         parameters = sum(p.numel() for p in self.learner.network.parameters())
-        processes = f"; {self.ranks.size} processes" if self.ranks.size > 1 else ""
+        how = "; compiled, which takes a while" if self.is_compiled else ""
+        if self.ranks.size > 1:
+            how += f"; {self.ranks.size} processes"
         return [
             self.criterion.describe(),
-            f"{describe(self.device, self.dtype)}{processes}; network johnson, width"
+            f"{describe(self.device, self.dtype)}{how}; network johnson, width"
             f" {config.width}, {parameters:,} parameters",
             f"{len(self.photographs)} photographs; {config.length} steps of {config.batch} at"
             f" {config.size} px, from step {self.learner.step}; run folder {self.run.folder}",
         ]
+
+    @property
+    def is_compiled(self) -> bool:
+        """Whether torch compiles the step."""
+        wish = self.run.config.compile
+        return wish == "on" or (wish == "auto" and self.device.type == "cuda")
 
     @property
     def is_finished(self) -> bool:
@@ -82,6 +90,8 @@ class Session:
         """
         if self.is_finished:
             return
+        if self.is_compiled:
+            compile_step(self.learner, self.criterion)
         parallelize(self.learner, self.ranks)
         diary = Diary(
             self.run,

@@ -30,7 +30,7 @@ from nst.runtime import choose_precision, keep_freed_memory
 from nst.settings import Precision
 from nst.tensors import to_tensor
 from train.config import TrainConfig
-from train.loop import Learner, training_step
+from train.loop import Learner, compile_step, training_step
 
 STYLE_PX = 512
 
@@ -78,6 +78,8 @@ class OurSide:
         self.criterion = criterion.to(memory_format=torch.channels_last)
         self.dtype = choose_precision(setting.precision, self.device)
         self.crops = torch.from_numpy(setting.crops())
+        if self.device.type == "cuda":  # as --compile auto
+            compile_step(self.learner, self.criterion)
 
     def step(self) -> None:
         """Make one step."""
