@@ -18,15 +18,17 @@ LEAST_STYLE_PX = 32
 """The pyramid's quarter-size pass needs a picture of this side to reach relu3_1."""
 
 
-def to_tensor(images: NDArray[np.uint8], device: torch.device | str = "cpu") -> Tensor:
+def to_tensor(images: NDArray[np.uint8] | Tensor, device: torch.device | str = "cpu") -> Tensor:
     """Return pictures, uint8 ``(H, W, 3)`` or ``(B, H, W, 3)``, as RGB in [0, 1].
 
     Returns:
         float32 ``(B, 3, H, W)`` in channels_last order, which costs no copy.
     """
-    # An array that cannot be written, as Pillow lends it, is copied: torch knows no such tensors.
-    batch = np.require(images if images.ndim == 4 else images[None], requirements=("C", "W"))
-    return torch.from_numpy(batch).to(device).permute(0, 3, 1, 2).float() / 255
+    if not isinstance(images, Tensor):
+        # An array that cannot be written, as Pillow lends it, is copied: torch knows none such.
+        images = torch.from_numpy(np.require(images, requirements=("C", "W")))
+    batch = images if images.ndim == 4 else images[None]
+    return batch.to(device).permute(0, 3, 1, 2).float() / 255
 
 
 def to_uint8(image: Tensor) -> NDArray[np.uint8]:

@@ -30,6 +30,7 @@ def test_every_grey_level_comes_back() -> None:
     assert image.min() >= 0
     assert image.max() <= 1
     np.testing.assert_array_equal(to_uint8(image), rgb)
+    assert torch.equal(to_tensor(torch.from_numpy(rgb)), image)
 
 
 def test_to_uint8_rounds_and_clips_by_hand() -> None:
