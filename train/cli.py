@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -12,12 +13,13 @@ from nst.errors import OutputError, UsageError
 from nst.settings import flag_of, with_settings
 from nst.terminal import progress, result, say
 from train.config import TrainConfig
+from train.reading import Reading, default_cache
 
 app = typer.Typer(add_completion=False)
 
 WAYS = (
-    "give photographs with --data FOLDER (any folder of images, searched recursively;"
-    " MS-COCO's train2017 is the usual choice), or go on with a run by --resume RUN"
+    "give photographs with --data coco (MS-COCO from the hub; --shards 4 takes 2 GB of 19) or"
+    " --data FOLDER (searched recursively), or go on with a run by --resume RUN"
 )
 
 
@@ -28,7 +30,30 @@ def train(
     ctx: typer.Context,
     style: Annotated[Path | None, typer.Argument(help="The style image.")] = None,
     data: Annotated[
-        str | None, typer.Option("--data", help="A folder of photographs, searched recursively.")
+        list[str] | None,
+        typer.Option(
+            "--data",
+            help="Photographs: coco (MS-COCO from the Hugging Face hub, 19 GB, or 2 GB with"
+            " --shards 4), a folder of pictures, .parquet files (a folder, a file, a pattern), or"
+            " a data set of the hub as owner/name[@revision][:column]. Give it several times to"
+            " join several.",
+        ),
+    ] = None,
+    cache: Annotated[
+        Path | None,
+        typer.Option(
+            "--cache",
+            help="Where decoded photographs are kept for the next style; else $NST_CACHE, else"
+            " nst in the user's cache folder.",
+        ),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            help="Threads that decode and cut photographs; default one each core.",
+            min=1,
+        ),
     ] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Go on with this run folder.")
@@ -37,23 +62,29 @@ def train(
         "runs"
     ),
 ) -> Path:
-    """Train a network for one style image on a folder of photographs.
+    """Train a network for one style image on photographs.
 
     Makes runs/<style>-<n>/ with checkpoints, a log, previews and, at the end, the ONNX file.
     """
     from nst.interrupt import Stopped, StopRequest
     from train.session import Session, new_session, resumed_session
 
+    reading = Reading(
+        announce=say,
+        progress=progress,
+        cache=cache or default_cache(),
+        workers=workers or os.cpu_count() or 1,
+    )
     session: Session
     if resume is not None:
         _refuse_other_settings(style, ctx)
-        session = resumed_session(resume, data=data, vgg=settings.vgg, announce=say)
+        session = resumed_session(resume, data=data, vgg=settings.vgg, reading=reading)
     elif style is None:
         raise UsageError("a style image is missing: nst train STYLE --data FOLDER")
-    elif data is None:
+    elif not data:
         raise UsageError(WAYS)
     else:
-        session = new_session(style, data, settings, runs=runs, announce=say)
+        session = new_session(style, data, settings, runs=runs, reading=reading)
     for line in session.describe():
         say(line)
     folder = session.run.folder
@@ -67,8 +98,6 @@ def train(
             raise OutputError(
                 f"{error}; go on from the last checkpoint with: nst train --resume {folder}"
             ) from error
-    for reason in session.photographs.bad.values():
-        say(f"skipped: {reason}")
     if session.photographs.bad:
         say(f"{len(session.photographs.bad)} photographs could not be read: bad-files.txt")
     _plot(folder)
@@ -92,7 +121,8 @@ def _refuse_other_settings(style: Path | None, ctx: typer.Context) -> None:
     if given:
         raise UsageError(
             f"--resume takes style and settings from the run: leave out {', '.join(given)}; only"
-            " --data and --vgg may be given beside it, for places that have moved"
+            " --data and --vgg may be given beside it, for places that have moved, and --cache and"
+            " --workers"
         )
 
 

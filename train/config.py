@@ -17,6 +17,9 @@ class TrainConfig(ObjectiveConfig):
 
     width: int = setting(16, "Channels of the first convolution: 32 as in the paper, 16 or 8.")
     size: int = setting(256, "Side of the training crops, px.", low=64, high=1024)
+    shards: int | None = setting(
+        None, "Parquet files to take of each --data, from the first on; default all.", low=1
+    )
     batch: int = setting(4, "Photographs in a step.", low=1, high=256)
     steps: int | None = setting(
         None, "Length of the training, steps; 10000 when --minutes is not given either.", low=1

@@ -70,7 +70,7 @@ def learning_rate(step: int, config: TrainConfig) -> float:
 def fit(
     learner: Learner,
     criterion: PerceptualLoss,
-    batches: Iterable[NDArray[np.uint8]],
+    batches: Iterable[NDArray[np.uint8] | Tensor],
     config: TrainConfig,
     dtype: torch.dtype,
 ) -> Iterator[StepRecord]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from nst.errors import DataError
-from nst.files import atomic_write, sha256_of
+from nst.files import sha256_of
 from nst.image import Picture
 from nst.interrupt import StopRequest
 from nst.losses import PerceptualLoss
@@ -28,9 +28,11 @@ from nst.runtime import (
 from nst.tensors import load_style
 from nst.weights import VGGWeights, find_weights
 from train.config import TrainConfig
-from train.data import Photographs, open_folder, prefetch
+from train.data import Photographs, joined_identity, open_photographs
+from train.feed import Crops, Feed, open_feed
 from train.loop import Learner, StepRecord, fit
 from train.preview import preview_strip, save_preview
+from train.reading import Reading
 from train.records import LogLine, append_line
 from train.run import (
     Run,
@@ -42,6 +44,7 @@ from train.run import (
     run_of,
     style_name_of,
 )
+from train.sources import Source, find_sources
 
 CALIBRATION_STEPS = 6
 """Steps that ``--minutes`` measures on a copy of the network before the training."""
@@ -56,6 +59,7 @@ class Session:
     learner: Learner
     criterion: PerceptualLoss
     photographs: Photographs
+    feed: Feed
     style: Picture
     device: torch.device
     dtype: torch.dtype
@@ -70,6 +74,7 @@ class Session:
             f" {parameters:,} parameters",
             f"{len(self.photographs)} photographs; {config.length} steps of {config.batch} at"
             f" {config.size} px, from step {self.learner.step}; run folder {self.run.folder}",
+            self.feed.describe(),
         ]
 
     def steps(self, stop: StopRequest) -> Iterator[LogLine]:
@@ -85,7 +90,8 @@ class Session:
         config = self.run.config
         started_at = logged_at = time.perf_counter()
         logged_step = self.learner.step
-        for record in fit(self.learner, self.criterion, self._batches(), config, self.dtype):
+        batches = self.feed.batches(self.learner.step, config.length)
+        for record in fit(self.learner, self.criterion, batches, config, self.dtype):
             is_last = record.step == config.length or stop.signal_number is not None
             if record.step % config.log_every == 0 or is_last:
                 now = time.perf_counter()
@@ -96,7 +102,6 @@ class Session:
                 yield line
             if record.step % config.checkpoint_every == 0 or is_last:
                 self.run.save(self.learner)
-                self._list_bad_files()
             if record.step % config.preview_every == 0 or record.step == config.length:
                 save_preview(self.run.preview_file(record.step), self.preview())
             if is_last:
@@ -115,53 +120,29 @@ class Session:
         ]
         return preview_strip(self.learner.network, photographs, self.style.rgb)
 
-    def _batches(self) -> Iterator[NDArray[np.uint8]]:
-        config = self.run.config
-        return prefetch(
-            self.photographs,
-            start=self.learner.step,
-            stop=config.length,
-            batch=config.batch,
-            size=config.size,
-            seed=config.seed,
-        )
-
-    def _list_bad_files(self) -> None:
-        """Write down what could not be read; a run that is resumed keeps its older lines."""
-        reasons = list(self.photographs.bad.values())  # at once: another thread is reading on
-        if reasons:
-            path = self.run.folder / "bad-files.txt"
-            before = path.read_text().splitlines() if path.is_file() else []
-            with atomic_write(path) as file:
-                lines = dict.fromkeys([*before, *reasons])
-                file.write("".join(f"{line}\n" for line in lines).encode())
-
 
 def new_session(
-    style: Path,
-    data: str,
-    config: TrainConfig,
-    *,
-    runs: Path,
-    announce: Callable[[str], None],
+    style: Path, data: Sequence[str], config: TrainConfig, *, runs: Path, reading: Reading
 ) -> Session:
     """Check every input, then make a run folder and a network with random weights.
 
     Args:
         style: The style image.
-        data: A folder of photographs.
+        data: Photographs, as ``train.sources.WAYS`` says; several are joined.
         config: Settings; ``minutes`` is measured and turned into ``steps``, an automatic
             ``precision`` into what was chosen.
         runs: Where run folders are made.
-        announce: Told before something long starts.
+        reading: How photographs are read; told before something long starts.
 
     Raises:
         NSTError: An input cannot be used; no folder was made.
     """
+    announce = reading.announce
     device, dtype, weights, picture, criterion = _prepare(style, config, announce)
-    photographs = _open(data)
+    sources = find_sources(data, shards=config.shards, reading=reading)
+    photographs, feed = _open(sources, config, device, reading)
     if config.minutes is not None:
-        config = _measure(config, criterion, photographs, device, dtype, announce)
+        config = _measure(config, criterion, feed, device, dtype, announce)
     # What was chosen is written down: a run that is resumed elsewhere computes as it began.
     config = config.replace(precision=precision_name(dtype))
     learner = Learner.new(config, device)
@@ -170,25 +151,26 @@ def new_session(
         config=config,
         style_name=style_name_of(style),
         style_sha256=sha256_of(style),
-        data=data,
+        data=list(data),
         data_identity=photographs.identity,
         vgg_sha256=weights.sha256,
     )
     try:
         run.begin(style)
+        run.list_bad_files(photographs.bad)
         run.save(learner)
     except BaseException:
         shutil.rmtree(run.folder, ignore_errors=True)  # nothing half made is left behind
         raise
-    return Session(run, learner, criterion, photographs, picture, device, dtype)
+    return Session(run, learner, criterion, photographs, feed, picture, device, dtype)
 
 
 def resumed_session(
     folder: Path,
     *,
-    data: str | None,
+    data: Sequence[str] | None,
     vgg: str | None,
-    announce: Callable[[str], None],
+    reading: Reading,
 ) -> Session:
     """Go on with a run from its newest checkpoint.
 
@@ -196,25 +178,28 @@ def resumed_session(
         folder: The run folder.
         data: Where the photographs are now; None for where they were.
         vgg: Where the weights are now; None for where they were.
-        announce: Told before something long starts, and which checkpoint is taken if not the last.
+        reading: How photographs are read; told before something long starts, and which checkpoint
+            is taken if not the last.
 
     Raises:
         CheckpointError: No checkpoint, or the inputs are not those of the run.
     """
+    announce = reading.announce
     checkpoint, note = load_newest(folder)
     if note:
         announce(note)
     run = run_of(folder, checkpoint.header)
     config = run.config if vgg is None else run.config.replace(vgg=vgg)
-    run = dataclasses.replace(run, config=config, data=data or run.data)
+    run = dataclasses.replace(run, config=config, data=list(data or run.data))
     device, dtype, weights, picture, criterion = _prepare(run.style_file, config, announce)
-    photographs = _open(run.data)
+    sources = find_sources(run.data, shards=config.shards, reading=reading)
     found = {
         "style": sha256_of(run.style_file),
-        "--data": photographs.identity,
+        "--data": joined_identity(sources),
         "--vgg": weights.sha256,
     }
     check_identity(run, found)
+    photographs, feed = _open(sources, config, device, reading)
     learner = Learner.new(config, device)
     restore(learner, checkpoint, source=str(folder))
     threads = checkpoint.header.get("threads")
@@ -224,8 +209,9 @@ def resumed_session(
             " will not be those of an unbroken run"
         )
     run.save_config()
+    run.list_bad_files(photographs.bad)
     cut_log(run.log_file, learner.step)
-    return Session(run, learner, criterion, photographs, picture, device, dtype)
+    return Session(run, learner, criterion, photographs, feed, picture, device, dtype)
 
 
 def _prepare(
@@ -244,19 +230,23 @@ def _prepare(
     return device, dtype, weights, picture, criterion
 
 
-def _open(data: str) -> Photographs:
-    photographs = open_folder(data)
+def _open(
+    sources: Sequence[Source], config: TrainConfig, device: torch.device, reading: Reading
+) -> tuple[Photographs, Feed]:
+    photographs = open_photographs(sources, size=config.size, reading=reading)
     if len(photographs) < PREVIEW_PHOTOGRAPHS:
         raise DataError(
-            f"--data {data}: {len(photographs)} photographs, at least {PREVIEW_PHOTOGRAPHS} needed"
+            f"--data {', '.join(source.name for source in sources)}: {len(photographs)}"
+            f" photographs, at least {PREVIEW_PHOTOGRAPHS} needed"
         )
-    return photographs
+    crops = Crops(batch=config.batch, size=config.size, seed=config.seed)
+    return photographs, open_feed(photographs, crops, device, reading.workers)
 
 
 def _measure(
     config: TrainConfig,
     criterion: PerceptualLoss,
-    photographs: Photographs,
+    feed: Feed,
     device: torch.device,
     dtype: torch.dtype,
     announce: Callable[[str], None],
@@ -265,14 +255,7 @@ def _measure(
     assert config.minutes is not None
     trial = config.replace(minutes=None, steps=CALIBRATION_STEPS)
     learner = Learner.new(trial, device)
-    batches = prefetch(
-        photographs,
-        start=0,
-        stop=CALIBRATION_STEPS,
-        batch=config.batch,
-        size=config.size,
-        seed=config.seed,
-    )
+    batches = feed.batches(0, CALIBRATION_STEPS)
     ends = [_end_of(record) for record in fit(learner, criterion, batches, trial, dtype)]
     step_s = (ends[-1] - ends[0]) / (len(ends) - 1)
     steps = max(1, round(config.minutes * 60 / step_s))
