@@ -35,8 +35,8 @@ def train(
             "--data",
             help="Photographs: coco (MS-COCO from the Hugging Face hub, 19 GB, or 2 GB with"
             " --shards 4), a folder of pictures, .parquet files (a folder, a file, a pattern), or"
-            " a data set of the hub as owner/name[@revision][:column]. Give it several times to"
-            " join several.",
+            " a data set of the hub as owner/name, owner/name@revision or owner/name:column. Give"
+            " it several times to join several.",
         ),
     ] = None,
     cache: Annotated[
