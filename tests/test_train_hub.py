@@ -152,7 +152,11 @@ def hub(files: Files) -> Iterator[Hub]:
                 "main": ("1" * 40, {"pictures.zip": b"PK"}),
                 CONVERTED: (
                     "2" * 40,
-                    {"default/test/0000.parquet": b"", "default/train/0000.parquet": first},
+                    {
+                        "animals/train/0000.parquet": b"the same pictures in another order",
+                        "default/test/0000.parquet": b"",
+                        "default/train/0000.parquet": first,
+                    },
                 ),
             },
             "some/other": {
@@ -223,9 +227,10 @@ def test_coco_online_offline_and_unreachable(
     assert two["pixels"] == pixels_of(photo_folder, 8, reading, tmp_path)
     assert sorted(hub.fetched) == sorted(files)[:2]
     size = sum(len(data) for name, data in files.items() if name in hub.fetched) / 1e6
+    whole = sum(map(len, files.values())) / 1e6
     assert two["said"][0] == (
-        f"coco: downloading 2 of 3 parquet files, {size:.1f} MB, about 5,860 photographs, to"
-        f" {home / 'hub'}"
+        f"coco: downloading 2 of 3 parquet files, {size:.1f} MB of {whole:.1f} MB, about 5,860"
+        f" photographs, to {home / 'hub'}"
     )
     assert "decoding 8 photographs once" in two["said"][1]
     assert again == {**two, "said": []}

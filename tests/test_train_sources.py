@@ -263,7 +263,7 @@ def test_a_damaged_parquet_file_is_an_error_in_one_line(
         ("/nowhere", "no such folder; photographs are coco"),
         ("/nowhere/*.parquet", "no such folder; photographs are coco"),
         ("", "no such folder; photographs are coco"),
-        ("{}/notes.txt", "no such folder, and no .parquet file; give coco"),
+        ("{}/notes.txt", "neither a folder nor a .parquet file; give coco"),
         ("{}/empty", "no photographs in it"),
     ],
 )

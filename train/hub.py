@@ -46,6 +46,7 @@ class HubFiles:
     all_count: int
     """Files of the training split, those that ``--shards`` leaves out included."""
     all_bytes: int
+    """Of those that are listed; without the hub these are those that are here."""
 
     def fetch(self, reading: Reading) -> list[Path]:
         """Return the files on this disk; those that are missing are downloaded.
@@ -98,9 +99,11 @@ class HubFiles:
                 f" where {format_size(free)} are free; set HF_HOME, or take fewer by --shards N"
             )
         line = f"{self.name}: downloading {count} of {self.all_count} parquet files"
-        line += f", {format_size(size)}"
+        line += f", {format_size(size)} of {format_size(self.all_bytes)}"
         if self.repo == COCO:
             line += f", about {count * COCO_SHARD:,} photographs"
+        if self.revision == CONVERTED:
+            line += ", in the hub's own conversion"
         line += f", to {HF_HUB_CACHE}"
         if self.repo == COCO and len(self.sizes) == self.all_count:
             line += "; --shards 4 is enough to begin with, 2 GB"
@@ -127,6 +130,8 @@ def find_files(
     for place in ("main", CONVERTED) if revision is None else (revision,):
         listing = _listing(name, repo, place, reading)
         files = _train_files(listing.sizes)
+        if place == CONVERTED:
+            files = _of_one_part(files)
         if files:
             break
     else:
@@ -210,6 +215,13 @@ def _train_files(names: Iterable[str]) -> list[str]:
     """Keep the parquet files and, where names tell one, of these the training split."""
     parquet = sorted(name for name in names if name.endswith(".parquet"))
     return [name for name in parquet if _TRAIN.search(name.lower())] or parquet
+
+
+def _of_one_part(names: list[str]) -> list[str]:
+    """Keep one of the parts that the hub's conversion has in folders: they often hold the same."""
+    parts = {name.partition("/")[0] for name in names}
+    part = "default" if "default" in parts else min(parts, default="")
+    return [name for name in names if name.startswith(f"{part}/")]
 
 
 def _number_of(name: str) -> int | None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import hashlib
+import logging
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -138,7 +139,7 @@ class Parquet:
         import pyarrow.parquet
 
         datasets.disable_progress_bars()
-        datasets.logging.set_verbosity(datasets.logging.CRITICAL)
+        datasets.utils.logging.set_verbosity(logging.CRITICAL)
         try:
             schema = pyarrow.parquet.read_schema(path)
             features = datasets.Features.from_arrow_schema(schema)
@@ -228,7 +229,7 @@ def _local(text: str, shards: int | None) -> Source | None:
             )
     elif path.is_file():
         if path.suffix != ".parquet":
-            raise DataError(f"--data {text}: no such folder, and no .parquet file; give {WAYS}")
+            raise DataError(f"--data {text}: neither a folder nor a .parquet file; give {WAYS}")
         files = [path]
     else:
         files = [Path(p) for p in sorted(glob.glob(name, recursive=True))]  # noqa: PTH207
