@@ -15,13 +15,13 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from nst.errors import DataError, ImageError, OutputError
 from nst.files import atomic_write, describe, free_space
 from nst.image import load_image
-from nst.terminal import format_size
+from nst.terminal import Progress, format_size
 from train.reading import Reading
 from train.sources import Entry, Source
 
@@ -37,6 +37,8 @@ VERSION = 1
 """Raised when the files or the pixels change: caches of another version are not looked at."""
 BAD_SHARE = 0.01
 """More unreadable photographs than this share stop the training: something is wrong with them."""
+
+T = TypeVar("T")
 
 _PART_BYTES = 90_000_000
 _ASPECT = 1.4
@@ -110,15 +112,14 @@ def _build(
         for _, run in groupby(enumerate(missing), lambda pair: pair[1] - pair[0]):
             numbers = [number for _, number in run]
             entries = islice(source.entries(numbers[0] * part_rows), sum(rows[n] for n in numbers))
-            with closing(
-                _decoded(entries, short_side, reading.workers, ahead=part_rows)
-            ) as pictures:
+            decoded = _decoded(entries, short_side, reading.workers, ahead=part_rows)
+            with closing(decoded):
+                pictures = _counted(decoded, length - left, bar)
                 for number in numbers:
                     parts[number] = _write_part(place, number, islice(pictures, rows[number]))
                     if len(parts[number]["sizes"]) < rows[number]:
                         raise DataError(f"--data {source.name} has fewer rows than it says")
                     left -= rows[number]
-                    bar.update(length - left)
                     _check_share(place, parts, source)
     _check_share(place, parts, source)
     index = {
@@ -152,6 +153,13 @@ def _decoded(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(cancel_futures=True)
+
+
+def _counted(items: Iterable[T], done: int, bar: Progress) -> Iterator[T]:
+    """Report each item when it is taken, on top of what was done before."""
+    for count, item in enumerate(items, start=done + 1):
+        bar.update(count)
+        yield item
 
 
 def _decode(entry: Entry, short_side: int) -> NDArray[np.uint8] | str:
