@@ -6,6 +6,7 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -62,6 +63,12 @@ def describe(error: OSError) -> str:
         errno.ENOTDIR: "a file stands where a folder is needed",
     }
     return known.get(error.errno or 0, (error.strerror or str(error)).lower())
+
+
+def free_space(path: Path) -> int:
+    """Return how many bytes can be written at a place, which need not be there yet."""
+    there = next(place for place in (path.absolute(), *path.absolute().parents) if place.exists())
+    return shutil.disk_usage(there).free
 
 
 def sha256_of(path: Path) -> str:

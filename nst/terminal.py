@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Protocol
 
 from nst.errors import NSTError
@@ -52,6 +52,10 @@ class Progress(Protocol):
 
     def update(self, completed: float, note: str = "") -> None:
         """Report how much of the total is done, with a few words or figures beside it."""
+
+
+Bars = Callable[[str, float | None], AbstractContextManager[Progress]]
+"""What ``progress`` is: handed to code that takes long and prints nothing itself."""
 
 
 @contextmanager
@@ -132,3 +136,8 @@ def format_duration(seconds: float) -> str:
     if whole < 3600:
         return f"{whole // 60}:{whole % 60:02d} min"
     return f"{whole // 3600}:{whole % 3600 // 60:02d}:{whole % 60:02d} h"
+
+
+def format_size(count: int) -> str:
+    """Return a number of bytes as people write it: 1.4 MB, 19.1 GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -23,6 +23,30 @@ from nst.contract import DIMENSIONS, INPUT, OUTPUT, ModelInfo
 if TYPE_CHECKING:
     from nst.transformer import TransformerNet
     from nst.weights import VGGWeights
+    from train.reading import Reading
+
+
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep decoded photographs out of the user's cache, those of child processes too."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+@pytest.fixture
+def said() -> list[str]:
+    """What ``reading`` announces."""
+    return []
+
+
+@pytest.fixture
+def reading(said: list[str], tmp_path: Path) -> Reading:
+    """Photographs are read by two threads into a cache of the test's own."""
+    from nst.terminal import progress
+    from train.reading import Reading
+
+    return Reading(announce=said.append, progress=progress, cache=tmp_path / "cache", workers=2)
 
 
 @pytest.fixture
@@ -134,6 +158,47 @@ def vgg_file(tiny_vgg: VGGWeights, tmp_path_factory: pytest.TempPathFactory) -> 
     kept = {name: tensor for name, tensor in tiny_vgg.tensors.items() if name < "conv4"}
     save_file(kept, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def write_hub_layout() -> Callable[..., None]:
+    """Write a parquet file laid out as the hub's MS-COCO, three rows in a group."""
+
+    def write(path: Path, pictures: Sequence[bytes], first: int = 0) -> None:
+        import datasets
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        whole, number = datasets.Value("int64"), datasets.Value("float32")
+        features = datasets.Features(
+            {
+                "image_id": whole,
+                "image": datasets.Image(),
+                "width": whole,
+                "height": whole,
+                "objects": {
+                    "bbox_id": datasets.List(whole),
+                    "category": datasets.List(whole),
+                    "bbox": datasets.List(datasets.List(number, length=4)),
+                    "area": datasets.List(whole),
+                },
+            }
+        )
+        rows = [
+            {
+                "image_id": row,
+                "image": {"bytes": picture, "path": f"{row:012d}.jpg"},
+                "width": 640,
+                "height": 480,
+                "objects": {"bbox_id": [1], "category": [2], "bbox": [[0, 1, 2, 3]], "area": [4]},
+            }
+            for row, picture in enumerate(pictures, start=first)
+        ]
+        path.parent.mkdir(parents=True, exist_ok=True)
+        table = pa.Table.from_pylist(rows, schema=features.arrow_schema)
+        pq.write_table(table, path, row_group_size=3)
+
+    return write
 
 
 @pytest.fixture

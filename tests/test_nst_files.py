@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nst.errors import OutputError
-from nst.files import atomic_write, describe, sha256_of
+from nst.files import atomic_write, describe, free_space, sha256_of
 
 
 def names_in(folder: Path) -> list[str]:
@@ -178,6 +178,13 @@ def test_sha256(tmp_path: Path) -> None:
     path.write_bytes(b"abc")
     digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert sha256_of(path) == digest == hashlib.sha256(b"abc").hexdigest()
+
+
+def test_the_free_space_of_a_place_that_is_not_there_yet(tmp_path: Path) -> None:
+    """By another implementation: what the system says about the folder above."""
+    status = os.statvfs(tmp_path)
+    free = free_space(tmp_path / "a" / "b" / "c.bin")
+    assert free == pytest.approx(status.f_bavail * status.f_frsize, rel=0.05)
 
 
 def _write(path: Path, content: bytes) -> None:

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from nst.errors import ImageError
-from nst.tensors import crop_to_multiple, load_style, to_tensor, to_uint8
+from nst.tensors import as_rgb, crop_to_multiple, load_style, to_tensor, to_uint8
 
 
 def test_to_tensor_by_hand() -> None:
@@ -30,6 +30,7 @@ def test_every_grey_level_comes_back() -> None:
     assert image.min() >= 0
     assert image.max() <= 1
     np.testing.assert_array_equal(to_uint8(image), rgb)
+    assert torch.equal(as_rgb(torch.from_numpy(rgb)), image)
 
 
 def test_to_uint8_rounds_and_clips_by_hand() -> None:

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from nst.terminal import format_duration, progress, result, result_json, say
+from nst.terminal import format_duration, format_size, progress, result, result_json, say
 
 
 class Clock:
@@ -53,6 +53,14 @@ def test_results_and_talk_have_streams_of_their_own(capsys: pytest.CaptureFixtur
 )
 def test_format_duration(seconds: float, text: str) -> None:
     assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0.0 MB"), (261_274, "0.3 MB"), (480_000_000, "480.0 MB"), (19_149_000_000, "19.1 GB")],
+)
+def test_format_size(count: int, text: str) -> None:
+    assert format_size(count) == text
 
 
 def test_plain_lines_where_there_is_no_terminal(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,9 +16,14 @@ from PIL import Image
 import train.setup
 from nst.checkpoint import load_checkpoint
 from nst.cli import main
+from nst.errors import NSTError
 from nst.settings import from_toml
+from nst.terminal import progress, say
 from train.cli import app
 from train.config import TrainConfig
+from train.data import open_photographs
+from train.reading import Reading
+from train.sources import find_sources
 
 SMALL = ("--width", "8", "--size", "64", "--batch", "1", "--style-size", "64", "--device", "cpu")
 
@@ -49,19 +54,28 @@ def bad_style(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
     return path
 
 
+@pytest.fixture(scope="module", autouse=True)
+def decoded(photo_folder: Path) -> None:
+    """The photographs are in the cache already, so that nothing is said about decoding them."""
+    reading = Reading(announce=say, progress=progress)
+    sources = find_sources([str(photo_folder)], shards=None, reading=reading)
+    open_photographs(sources, size=64, reading=reading)
+
+
 def failure(
-    capsys: pytest.CaptureFixture[str], *arguments: str | Path, runs: Path
+    capsys: pytest.CaptureFixture[str], *arguments: str | Path, runs: Path, talk: int = 0
 ) -> tuple[int, str]:
-    """Run `nst train`, which must fail; the exit code and its one line."""
+    """Run `nst train`, which must fail; the exit code and its one line, behind lines of talk."""
     with pytest.raises(SystemExit) as caught:
         main(["train", *map(str, arguments), "--runs", str(runs)])
     streams = capsys.readouterr()
     assert streams.out == ""
-    assert streams.err.count("\n") == 1, streams.err
-    assert streams.err.startswith("nst: ")
+    assert streams.err.count("\n") == talk + 1, streams.err
+    line = streams.err.splitlines()[-1]
+    assert line.startswith("nst: ")
     assert not runs.exists() or not list(runs.iterdir())
     assert isinstance(caught.value.code, int)
-    return caught.value.code, streams.err.removeprefix("nst: ").rstrip("\n")
+    return caught.value.code, line.removeprefix("nst: ")
 
 
 @pytest.mark.parametrize(
@@ -154,7 +168,9 @@ def test_a_folder_without_enough_photographs(
         data.mkdir()
     if kind == "few":
         Image.new("RGB", (70, 70)).save(data / "one.png")
-    code, line = failure(capsys, style_file, "--data", data, "--vgg", vgg_file, *SMALL, runs=runs)
+    arguments = (style_file, "--data", data, "--vgg", vgg_file, *SMALL)
+    # One photograph is decoded before it is counted, which is announced and reported.
+    code, line = failure(capsys, *arguments, runs=runs, talk=2 if kind == "few" else 0)
     assert code == 1
     assert line.startswith(f"--data {data}: ")
     reasons = {"missing": "no such folder", "empty": "no photographs", "few": "at least 4"}
@@ -200,14 +216,16 @@ def test_runs_that_is_a_file(
     assert runs.read_text() == "a file"
 
 
-def test_resume_of_nothing(tmp_path: Path, runs: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code, line = failure(capsys, "--resume", tmp_path / "nowhere", runs=runs)
-    assert code == 1
-    assert "nowhere: no such run folder" in line
+def test_resume_of_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "empty").mkdir()
-    code, line = failure(capsys, "--resume", tmp_path / "empty", runs=runs)
-    assert code == 1
-    assert "no such checkpoint" in line
+    for name, words in (("nowhere", "no such run folder"), ("empty", "no such checkpoint")):
+        with pytest.raises(SystemExit) as caught:
+            main(["train", "--resume", str(tmp_path / name)])
+        assert caught.value.code == 1
+        streams = capsys.readouterr()
+        assert streams.out == ""
+        assert streams.err.count("\n") == 1
+        assert words in streams.err
 
 
 @contextmanager
@@ -316,7 +334,7 @@ def test_a_run_says_what_it_does_and_what_it_skipped(
     ):
         assert words in streams.err
     (reason,) = (folder / "bad-files.txt").read_text().splitlines()
-    assert "broken.png" in reason
+    assert reason.startswith(f"{data}: broken.png looks like a text file")
     assert {path.name for path in folder.iterdir()} >= {
         "config.toml",
         "style.png",
@@ -327,3 +345,46 @@ def test_a_run_says_what_it_does_and_what_it_skipped(
         "preview-000010.jpg",
         "preview-000013.jpg",
     }
+
+
+def test_several_sets_are_joined_and_may_move(
+    style_file: Path,
+    photo_folder: Path,
+    vgg_file: Path,
+    tmp_path: Path,
+    runs: Path,
+    write_hub_layout: Callable[..., None],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By invariant: a folder and parquet files, trained in two pieces, then from elsewhere."""
+    rows = [path.read_bytes() for path in sorted(photo_folder.glob("*.*"))]
+    write_hub_layout(tmp_path / "here" / "train.parquet", rows)
+    command = typer.main.get_command(app)
+    arguments = [str(style_file), "--vgg", str(vgg_file), *SMALL, "--precision", "float32"]
+    arguments += ["--data", str(photo_folder), "--data", str(tmp_path / "here"), "--steps", "4"]
+    arguments += ["--shards", "1", "--workers", "1", "--cache", str(tmp_path / "cache")]
+    folder = command.main(
+        [*arguments, "--checkpoint-every", "2", "--runs", str(runs)], standalone_mode=False
+    )
+    said = capsys.readouterr().err
+    assert f"{photo_folder}: decoding 12 photographs once" in said
+    assert f"{tmp_path / 'here'}: decoding {len(rows)} photographs once" in said
+    assert f"{12 + len(rows)} photographs; 4 steps of 1 at 64 px" in said
+    assert "crops are cut by 1 threads" in said
+    header = load_checkpoint(folder / "last.safetensors").header
+    assert header["data"] == [str(photo_folder), str(tmp_path / "here")]
+    assert header["config"]["shards"] == 1
+
+    moved = [shutil.copytree(each, tmp_path / f"m{n}") for n, each in enumerate(header["data"])]
+    shutil.move(folder / "prev.safetensors", folder / "last.safetensors")
+    resume = ["--resume", str(folder), "--workers", "3"]
+    command.main([*resume, "--data", str(moved[0]), "--data", str(moved[1])], standalone_mode=False)
+    again = load_checkpoint(folder / "last.safetensors").header
+    assert again["tensors_sha256"] == header["tensors_sha256"]
+    assert again["data"] == list(map(str, moved))
+    capsys.readouterr()
+    with pytest.raises(NSTError, match="--data is not what the run was trained with"):
+        command.main(
+            [*resume, "--data", str(moved[1]), "--data", str(moved[0])], standalone_mode=False
+        )
+    assert "decoding" not in capsys.readouterr().err

@@ -226,7 +226,7 @@ def test_places_may_move_and_the_new_ones_are_kept(
     train("--resume", unfinished_run, "--data", data, "--vgg", vgg)
     assert_same_to_the_bit(unfinished_run, finished_run)
     header = load_checkpoint(unfinished_run / LAST).header
-    assert header["data"] == str(data)
+    assert header["data"] == [str(data)]
     assert header["config"]["vgg"] == str(vgg)
     assert str(vgg) in (unfinished_run / "config.toml").read_text()
 

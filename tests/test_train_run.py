@@ -35,7 +35,7 @@ def run_in(folder: Path, config: TrainConfig = CONFIG) -> Run:
         config=config,
         style_name="night",
         style_sha256="a" * 64,
-        data="photos",
+        data=["photos"],
         data_identity="b" * 64,
         vgg_sha256="c" * 64,
     )
@@ -165,6 +165,15 @@ def test_a_checkpoint_rebuilds_its_run_and_its_learner(tmp_path: Path) -> None:
         for name, value in state.items():
             assert torch.equal(value, again[name]), name
             assert value.stride() == again[name].stride(), name
+
+
+def test_a_run_of_one_folder_is_read_as_older_ones_wrote_it(tmp_path: Path) -> None:
+    """By hand: its header names the folder as text, and no setting ``shards``."""
+    run_in(tmp_path).save(Learner.new(CONFIG, torch.device("cpu")))
+    header = dict(load_checkpoint(tmp_path / "last.safetensors").header)
+    header["data"] = "photos"
+    header["config"] = {k: v for k, v in header["config"].items() if k != "shards"}
+    assert run_of(tmp_path, header) == run_in(tmp_path)
 
 
 def test_a_header_that_lacks_something_is_refused(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def run_folder(learner: Learner, tmp_path: Path) -> Path:
         config=CONFIG,
         style_name="night",
         style_sha256="a" * 64,
-        data="photos",
+        data=["photos"],
         data_identity="b" * 64,
         vgg_sha256="c" * 64,
     )

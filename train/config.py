@@ -34,6 +34,9 @@ class TrainConfig(ObjectiveConfig):
         flags=("--density", "--style-size"),
     )
     size: int = setting(256, "Side of the training crops, px.", low=64, high=1024)
+    shards: int | None = setting(
+        None, "Parquet files to take of each --data, from the first on; default all.", low=1
+    )
     batch: int = setting(4, "Photographs in a step.", low=1, high=256)
     init: str | None = setting(
         None, "Start from a trained network: a run folder, a checkpoint or an ONNX file."

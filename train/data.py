@@ -1,4 +1,4 @@
-"""Photographs for training: a folder in, crops out, each a pure function of seed, epoch and index.
+"""Photographs for training: crops, each a pure function of seed, epoch and index.
 
 Nothing about the position in the data has to be saved: step ``s`` of a training with batch ``b``
 takes the samples ``s * b`` to ``s * b + b - 1`` of an endless sequence of shuffled epochs, and
@@ -8,157 +8,150 @@ crop and flip of a sample are drawn from a generator of its own.
 from __future__ import annotations
 
 import hashlib
-import io
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nst.errors import DataError, ImageError
-from nst.image import find_images, load_image
+from nst.errors import UsageError
+from train.cache import Cache, open_cache
+from train.reading import Reading
+from train.sources import Source
 
 ROOM = 9 / 8
 """The short side of a photograph is this times the crop, so that crops have room to move."""
-BAD_SHARE = 0.01
-"""More unreadable files than this share stop the training: something is wrong with the folder."""
 
 
-@dataclass(eq=False)
 class Photographs:
-    """A set of photographs, read through HF ``datasets`` without decoding.
+    """The decoded photographs of one or several sources, joined in their order.
 
     Args:
-        rows: A dataset whose column ``image`` holds ``{"path": ..., "bytes": ...}``.
-        identity: A hash that changes when the set does.
+        caches: At least one photograph in them can be read.
     """
 
-    rows: Any
-    identity: str
-    bad: dict[int, str] = field(default_factory=dict)
-    """Row numbers that could not be read, with the reason; filled while training."""
+    def __init__(self, caches: Sequence[Cache]) -> None:
+        self.bad = [
+            f"{cache.name}: {reason}" for cache in caches for reason in cache.unreadable.values()
+        ]
+        """Photographs that cannot be read, with the reason."""
+        self.identity = joined_identity(caches)
+        self.parts = [part for cache in caches for part in cache.parts]
+        """The pixels, flat, uint8."""
+        self.sizes = np.concatenate([cache.sizes for cache in caches])
+        """(N, 2) heights and widths, px."""
+        self.part_of = np.concatenate(
+            [
+                first + np.arange(len(cache.sizes)) // cache.part_rows
+                for cache, first in zip(caches, _firsts(caches), strict=True)
+            ]
+        )
+        """(N,) the part in which a photograph stands."""
+        lengths = 3 * self.sizes.prod(axis=1)
+        ends = np.cumsum(lengths)
+        ends_of_parts = np.cumsum([0, *(part.size for part in self.parts)])
+        self.starts = ends - lengths - ends_of_parts[self.part_of]
+        """(N,) where it begins there, bytes."""
+        readable = np.flatnonzero(self.sizes[:, 0])
+        after = np.searchsorted(readable, np.arange(len(self))) % len(readable)
+        self._readable = readable[after]  # (N,) the row itself, or the next one that can be read
 
     def __len__(self) -> int:
-        return len(self.rows)
+        return len(self.sizes)
 
-    def batch(self, step: int, *, batch: int, size: int, seed: int) -> NDArray[np.uint8]:
-        """Return the crops of one step, uint8 ``(batch, size, size, 3)``.
+    def batch(
+        self, step: int, *, batch: int, size: int, seed: int, rank: int = 0, ranks: int = 1
+    ) -> NDArray[np.uint8]:
+        """Return the crops of one step, uint8 ``(batch / ranks, size, size, 3)``.
 
-        Raises:
-            DataError: Too many photographs cannot be read.
+        Args:
+            step: From 0.
+            batch: Photographs of the step in all processes together.
+            size: Side of a crop, px.
+            seed: Of everything that is drawn.
+            rank: Which contiguous piece of the batch to return.
+            ranks: In how many pieces the batch is cut.
         """
-        first = step * batch
-        return np.stack([self.sample(k, size=size, seed=seed) for k in range(first, first + batch)])
+        draws = self.draws(step, batch=batch, size=size, seed=seed, rank=rank, ranks=ranks)
+        crops = np.empty((len(draws), size, size, 3), np.uint8)
+        for crop, draw in zip(crops, draws.tolist(), strict=True):
+            self._cut(crop, *draw)
+        return crops
 
     def sample(self, k: int, *, size: int, seed: int) -> NDArray[np.uint8]:
-        """Return the ``k``-th crop of the endless sequence, uint8 ``(size, size, 3)``.
+        """Return the ``k``-th crop of the endless sequence, uint8 ``(size, size, 3)``."""
+        crop = np.empty((size, size, 3), np.uint8)
+        self._cut(crop, *self._draw(k, size, seed))
+        return crop
 
-        A photograph that cannot be read is replaced by the next row that can, whatever is
-        resumed where.
+    def draws(
+        self, step: int, *, batch: int, size: int, seed: int, rank: int = 0, ranks: int = 1
+    ) -> NDArray[np.int64]:
+        """Return what is drawn for ``batch``: row, top, left, 1 where mirrored; ``(B, 4)``.
+
+        Raises:
+            UsageError: The batch cannot be cut into equal pieces.
         """
+        if batch % ranks:
+            raise UsageError(f"--batch {batch} cannot be shared among {ranks} processes equally")
+        first, count = step * batch + rank * (batch // ranks), batch // ranks
+        return np.array([self._draw(k, size, seed) for k in range(first, first + count)], np.int64)
+
+    def _draw(self, k: int, size: int, seed: int) -> tuple[int, int, int, int]:
         epoch, place = divmod(k, len(self))
         index = int(_order(seed, epoch, len(self))[place])
         random = np.random.default_rng((seed, epoch, index))
-        return _crop(self._read(index, size), size, random)
+        row = int(self._readable[index])  # whatever is resumed where, the same one
+        height, width = self.sizes[row].tolist()
+        top = int(random.integers(height - size + 1))
+        left = int(random.integers(width - size + 1))
+        return row, top, left, int(random.random() < 0.5)
 
-    def _read(self, index: int, size: int) -> NDArray[np.uint8]:
-        for offset in range(len(self)):
-            row = (index + offset) % len(self)
-            if row in self.bad:
-                continue
-            try:
-                return _decode(self.rows[row]["image"], round(size * ROOM))
-            except ImageError as error:
-                self.bad[row] = str(error)
-                self._check_share()
-        raise DataError("none of the photographs can be read")
-
-    def _check_share(self) -> None:
-        if len(self.bad) > max(1.0, BAD_SHARE * len(self)):
-            examples = "; ".join(list(self.bad.values())[:3])
-            raise DataError(
-                f"{len(self.bad)} of {len(self)} photographs cannot be read,"
-                f" more than {BAD_SHARE:.0%}: {examples}"
-            )
+    def _cut(
+        self, crop: NDArray[np.uint8], row: int, top: int, left: int, is_mirrored: int
+    ) -> None:
+        """Fill ``crop``, uint8 ``(size, size, 3)``."""
+        size, (height, width) = len(crop), self.sizes[row].tolist()
+        start = int(self.starts[row])
+        part = self.parts[self.part_of[row]]
+        photograph = part[start : start + 3 * height * width].reshape(height, width, 3)
+        piece = photograph[top : top + size, left : left + size]
+        if not is_mirrored:
+            crop[:] = piece
+        else:  # channel by channel: three times as fast as moving pixels of three bytes
+            for channel in range(3):
+                crop[..., channel] = piece[:, ::-1, channel]
 
 
-def open_folder(folder: Path | str) -> Photographs:
-    """Find the photographs below a folder, sorted, whatever its sub-folders are called.
+def open_photographs(sources: Sequence[Source], *, size: int, reading: Reading) -> Photographs:
+    """Decode what is not decoded yet, and join it.
 
-    HF's ``imagefolder`` loader is not used: it takes folder names such as ``train`` or ``cat`` for
-    splits and classes, and copies the list into a cache.
+    Args:
+        sources: At least one, as ``train.sources.find_sources`` returns them.
+        size: Side of the crops, px.
+        reading: How.
 
     Raises:
-        DataError: There is no such folder, no image file in it, or a name that is not UTF-8.
+        DataError: One of them cannot be used.
+        OutputError: The disk is too small.
     """
-    folder = Path(folder)
-    if not folder.is_dir():
-        raise DataError(f"--data {folder}: no such folder")
-    paths = find_images(folder)
-    if not paths:
-        raise DataError(f"--data {folder}: no photographs in it (png, jpg, webp, tiff ...)")
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(_line_of(path, folder).encode())
-    import datasets
-
-    column = datasets.Image(decode=False)
-    rows = datasets.Dataset.from_dict({"image": [str(p) for p in paths]}).cast_column(
-        "image", column
-    )
-    return Photographs(rows, digest.hexdigest())
+    short_side = round(size * ROOM)
+    return Photographs([open_cache(s, short_side=short_side, reading=reading) for s in sources])
 
 
-def prefetch(
-    photographs: Photographs, *, start: int, stop: int, batch: int, size: int, seed: int
-) -> Iterator[NDArray[np.uint8]]:
-    """Yield the batches of steps ``start`` to ``stop - 1``, the next one read meanwhile."""
-    with ThreadPoolExecutor(1, thread_name_prefix="photographs") as pool:
-
-        def read(step: int) -> Any:  # noqa: ANN401
-            return pool.submit(photographs.batch, step, batch=batch, size=size, seed=seed)
-
-        coming = read(start) if start < stop else None
-        for step in range(start, stop):
-            assert coming is not None
-            ready = coming.result()
-            if step + 1 < stop:
-                coming = read(step + 1)
-            yield ready
+def joined_identity(parts: Sequence[Source | Cache]) -> str:
+    """Return a hash that changes when one of several sets does, or their order."""
+    if len(parts) == 1:
+        return parts[0].identity
+    return hashlib.sha256("\n".join(part.identity for part in parts).encode()).hexdigest()
 
 
-def _line_of(path: Path, folder: Path) -> str:
-    """Name and size of a photograph: what the identity of a folder is made of."""
-    name = path.relative_to(folder).as_posix()
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        raise DataError(f"--data {folder}: {name!a} is no UTF-8 name; rename the file") from None
-    try:
-        size = path.stat().st_size
-    except OSError:  # a link to nowhere: counted as unreadable when its turn comes
-        size = -1
-    return f"{name} {size}\n"
+def _firsts(caches: Sequence[Cache]) -> list[int]:
+    """The number of the first part of each cache among all parts."""
+    counts = [len(cache.parts) for cache in caches]
+    return [sum(counts[:n]) for n in range(len(caches))]
 
 
 @lru_cache(maxsize=2)
 def _order(seed: int, epoch: int, length: int) -> NDArray[np.int64]:
     return np.random.default_rng((seed, epoch)).permutation(length)
-
-
-def _decode(entry: dict[str, Any], short_side: int) -> NDArray[np.uint8]:
-    if entry.get("bytes"):
-        name = str(entry.get("path") or "a row of the data set")
-        return load_image(io.BytesIO(entry["bytes"]), name=name, short_side=short_side).rgb
-    return load_image(Path(entry["path"]), short_side=short_side).rgb
-
-
-def _crop(rgb: NDArray[np.uint8], size: int, random: np.random.Generator) -> NDArray[np.uint8]:
-    top = int(random.integers(rgb.shape[0] - size + 1))
-    left = int(random.integers(rgb.shape[1] - size + 1))
-    crop = rgb[top : top + size, left : left + size]
-    return crop[:, ::-1] if random.random() < 0.5 else crop

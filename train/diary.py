@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nst.files import atomic_write
 from train.loop import Learner
 from train.preview import save_preview
 from train.records import Board, LogLine, append_line, save_loss_plot
@@ -24,7 +22,6 @@ class Diary:
         run: Where.
         learner: What is saved.
         preview: Makes a preview strip, uint8 ``(H, W, 3)``.
-        bad_files: Tells which photographs could not be read, a line each.
         announce: Told what is not written, for want of a package.
         is_kept: False in all processes but the first: then nothing is written at all.
     """
@@ -32,7 +29,6 @@ class Diary:
     run: Run
     learner: Learner
     preview: Callable[[], NDArray[np.uint8]]
-    bad_files: Callable[[], list[str]]
     announce: Callable[[str], None]
     is_kept: bool = True
     _board: Board | None = field(init=False, default=None)
@@ -77,7 +73,6 @@ class Diary:
         """
         if self.is_kept:
             self.run.save(self.learner)
-            self._list_bad_files()
 
     def picture(self) -> None:
         """Write a preview of the present step, and the curves so far.
@@ -97,12 +92,3 @@ class Diary:
             except ImportError:
                 self._draws = False
                 self.announce("loss.png is not drawn: pip install 'nst[log]'")
-
-    def _list_bad_files(self) -> None:
-        """Write down what could not be read; a run that is resumed keeps its older lines."""
-        if reasons := self.bad_files():
-            path: Path = self.run.folder / "bad-files.txt"
-            before = path.read_text().splitlines() if path.is_file() else []
-            with atomic_write(path) as file:
-                lines = dict.fromkeys([*before, *reasons])
-                file.write("".join(f"{line}\n" for line in lines).encode())

@@ -52,8 +52,8 @@ class Run:
     config: TrainConfig
     style_name: str
     style_sha256: str
-    data: str
-    """The folder of photographs as it was given."""
+    data: list[str]
+    """The photographs as they were given, in their order."""
     data_identity: str
     vgg_sha256: str
     loss_network: str = "VGG-19"
@@ -97,6 +97,12 @@ class Run:
         """Write the settings for people to read."""
         with atomic_write(self.folder / "config.toml") as file:
             file.write(to_toml(self.config).encode())
+
+    def list_bad_files(self, reasons: list[str]) -> None:
+        """Write down which photographs could not be read, where there are any."""
+        if reasons:
+            with atomic_write(self.folder / "bad-files.txt") as file:
+                file.write("".join(f"{reason}\n" for reason in reasons).encode())
 
     def save(self, learner: Learner) -> None:
         """Write the checkpoint of the present step; the one before stays as ``prev``."""
@@ -174,7 +180,10 @@ def run_of(folder: Path, header: Mapping[str, Any]) -> Run:
     names = {f.name for f in dataclasses.fields(Run)} - {"folder", "config"}
     try:
         config = from_dict(TrainConfig, header["config"], source=str(folder))
-        return Run(folder=folder, config=config, **{name: header[name] for name in names})
+        values = {name: header[name] for name in names}
+        if isinstance(values["data"], str):  # a run of a time when it was one folder
+            values["data"] = [values["data"]]
+        return Run(folder=folder, config=config, **values)
     except KeyError as error:
         raise CheckpointError(f"{folder}: its checkpoint names no {error}") from None
 

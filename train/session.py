@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass, field
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from nst.errors import TrainingError
 from nst.image import Picture
 from nst.interrupt import StopRequest
 from nst.losses import PerceptualLoss
 from nst.runtime import describe
-from train.data import Photographs, prefetch
+from train.data import Photographs
 from train.diary import Diary
 from train.distributed import Ranks, parallelize
+from train.feed import Feed
 from train.loop import Learner, StepRecord, compile_step, fit
 from train.preview import preview_strip
+from train.reading import Reading
 from train.records import LogLine, Stopwatch, elapsed_in
 from train.run import Run, cut_log, load_newest, restore
 
@@ -43,10 +44,11 @@ class Session:
     learner: Learner
     criterion: PerceptualLoss
     photographs: Photographs
+    feed: Feed
     style: Picture
     device: torch.device
     dtype: torch.dtype
-    announce: Callable[[str], None]
+    reading: Reading
     ranks: Ranks = field(default_factory=Ranks)
     stopped_by: int = 0
     """Number of the signal that ended the training early, in whichever process it arrived."""
@@ -64,6 +66,7 @@ class Session:
             f" {config.width}, {parameters:,} parameters",
             f"{len(self.photographs)} photographs; {config.length} steps of {config.batch} at"
             f" {config.size} px, from step {self.learner.step}; run folder {self.run.folder}",
+            self.feed.describe(),
         ]
 
     @property
@@ -97,8 +100,7 @@ class Session:
             self.run,
             self.learner,
             self.preview,
-            lambda: list(self.photographs.bad.values()),
-            self.announce,
+            self.reading.announce,
             is_kept=self.ranks.is_first,
         )
         with closing(diary):
@@ -113,10 +115,10 @@ class Session:
         config = self.run.config
         before_s = elapsed_in(self.run.log_file)
         watch = Stopwatch(self.learner.step, config.batch, before_s=before_s)
-        batches = self.batches(self.learner.step, config.length)
+        batches = self.feed.batches(self.learner.step, config.length)
         for record in fit(self.learner, self.criterion, batches, config, self.dtype):
             for note in record.notes:
-                self.announce(note)
+                self.reading.announce(note)
             self.stopped_by = self.ranks.highest(stop.signal_number or 0)
             is_last = record.step == config.length or self.stopped_by > 0
             is_saved = record.step % config.checkpoint_every == 0 or is_last
@@ -141,7 +143,9 @@ class Session:
     def _is_in_trouble(self, record: StepRecord) -> bool:
         in_a_row = int(record.skipped_in_a_row)
         if in_a_row and in_a_row < SKIPS_ALLOWED:
-            self.announce(f"step {record.step}: the gradient is not finite, the step is skipped")
+            self.reading.announce(
+                f"step {record.step}: the gradient is not finite, the step is skipped"
+            )
         return in_a_row >= SKIPS_ALLOWED
 
     def _go_back(self) -> None:
@@ -150,7 +154,7 @@ class Session:
         failed_at = learner.step
         checkpoint, note = load_newest(folder)
         if note:
-            self.announce(note)
+            self.reading.announce(note)
         restore(learner, checkpoint, source=str(folder))
         learner.rate_factor *= SLOWER
         if learner.rate_factor < LEAST_FACTOR:
@@ -159,7 +163,7 @@ class Session:
                 f" rate; the checkpoint of step {learner.step} is good, but begin anew with other"
                 " settings: --precision float32, a lower --learning-rate or --style-strength"
             )
-        self.announce(
+        self.reading.announce(
             f"step {failed_at}: {SKIPS_ALLOWED} gradients or more in a row are not finite; back to"
             f" step {learner.step}, learning rate times {learner.rate_factor:g} from here on"
         )
@@ -174,18 +178,3 @@ class Session:
             self.photographs.sample(k, size=size, seed=seed) for k in range(PREVIEW_PHOTOGRAPHS)
         ]
         return preview_strip(self.learner.network, photographs, self.style.rgb)
-
-    def batches(self, start: int, stop: int) -> Iterator[Tensor]:
-        """Yield this process's part of the batches of steps ``start`` to ``stop - 1``."""
-        config = self.run.config
-        share = self.ranks.share_of(config.batch)
-        mine = slice(self.ranks.rank * share, (self.ranks.rank + 1) * share)
-        for crops in prefetch(
-            self.photographs,
-            start=start,
-            stop=stop,
-            batch=config.batch,
-            size=config.size,
-            seed=config.seed,
-        ):
-            yield torch.from_numpy(crops[mine]).to(self.device)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,9 +20,11 @@ from nst.runtime import choose_device, choose_precision, keep_freed_memory, prec
 from nst.tensors import load_style
 from nst.weights import VGGWeights, find_weights
 from train.config import TrainConfig
-from train.data import Photographs, open_folder
+from train.data import Photographs, joined_identity, open_photographs
 from train.distributed import Ranks, parallelize
+from train.feed import Crops, Feed, open_feed
 from train.loop import Learner
+from train.reading import Reading
 from train.run import (
     Run,
     check_identity,
@@ -35,39 +37,38 @@ from train.run import (
 )
 from train.schedule import CALIBRATION_STEPS, measure_once, measure_step, steps_within
 from train.session import PREVIEW_PHOTOGRAPHS, Session
+from train.sources import find_sources
 from train.warm_start import start_from
-
-Announce = Callable[[str], None]
 
 
 def new_session(
     style: Path,
-    data: str,
+    data: Sequence[str],
     config: TrainConfig,
     *,
     runs: Path,
-    announce: Announce,
+    reading: Reading,
     ranks: Ranks = Ranks(),  # noqa: B008, it is frozen
 ) -> Session:
     """Check every input, then make a run folder and a network.
 
     Args:
         style: The style image.
-        data: A folder of photographs.
+        data: Photographs, as ``train.sources.WAYS`` says; several are joined.
         config: Settings; ``minutes`` is measured and turned into ``steps``, an automatic
             ``precision`` into what was chosen.
         runs: Where run folders are made.
-        announce: Told before something long starts.
+        reading: How photographs are read; told before something long starts.
         ranks: Who shares the training.
 
     Raises:
         NSTError: An input cannot be used; no folder was made.
     """
     started_at = time.perf_counter()
-    inputs = _prepare(style, data, config, announce, ranks)
+    inputs = _prepare(style, data, config, reading, ranks)
     # What was chosen is written down: a run that is resumed elsewhere computes as it began.
     config = config.replace(precision=precision_name(inputs.dtype))
-    session = _session(inputs, config, Path(), style, data, announce, ranks)
+    session = _session(inputs, config, Path(), style, data)
     if config.init is not None:
         start_from(session.learner.network, Path(config.init))
     if config.minutes is not None:
@@ -80,6 +81,7 @@ def new_session(
     def begin() -> None:
         try:
             session.run.begin(style)
+            session.run.list_bad_files(session.photographs.bad)
             session.run.save(session.learner)
         except BaseException:
             shutil.rmtree(session.run.folder, ignore_errors=True)  # nothing half made stays
@@ -92,9 +94,9 @@ def new_session(
 def resumed_session(
     folder: Path,
     *,
-    data: str | None,
+    data: Sequence[str] | None,
     places: Mapping[str, str | None],
-    announce: Announce,
+    reading: Reading,
     ranks: Ranks = Ranks(),  # noqa: B008, it is frozen
 ) -> Session:
     """Go on with a run from its newest checkpoint.
@@ -103,7 +105,8 @@ def resumed_session(
         folder: The run folder.
         data: Where the photographs are now; None for where they were.
         places: Settings that name places, ``vgg`` and ``device``, where they are others now.
-        announce: Told before something long starts, and which checkpoint is taken if not the last.
+        reading: How photographs are read; told before something long starts, and which checkpoint
+            is taken if not the last.
         ranks: Who shares the training; another number of processes than before may.
 
     Raises:
@@ -111,20 +114,20 @@ def resumed_session(
     """
     checkpoint, note = load_newest(folder)
     if note:
-        announce(note)
+        reading.announce(note)
     run = run_of(folder, checkpoint.header)
     config = run.config.replace(**places)
-    run = dataclasses.replace(run, config=config, data=data or run.data)
-    inputs = _prepare(run.style_file, run.data, config, announce, ranks)
-    session = _session(inputs, config, folder, run.style_file, run.data, announce, ranks)
-    check_identity(run, session.run.identity)
+    run = dataclasses.replace(run, config=config, data=list(data or run.data))
+    inputs = _prepare(run.style_file, run.data, config, reading, ranks, run=run)
+    session = _session(inputs, config, folder, run.style_file, run.data)
     session.run = run
     restore(session.learner, checkpoint, source=str(folder))
     for change in _changes(checkpoint.header, inputs.device):
-        announce(f"{change}: the last bits will not be those of an unbroken run")
+        reading.announce(f"{change}: the last bits will not be those of an unbroken run")
 
     def go_on() -> None:
         run.save_config()
+        run.list_bad_files(session.photographs.bad)
         cut_log(run.log_file, session.learner.step)
 
     ranks.first_does(go_on)
@@ -151,11 +154,21 @@ class _Inputs:
     style: Picture
     criterion: PerceptualLoss
     photographs: Photographs
+    feed: Feed
+    reading: Reading
+    ranks: Ranks
 
 
 def _prepare(
-    style: Path, data: str, config: TrainConfig, announce: Announce, ranks: Ranks
+    style: Path,
+    data: Sequence[str],
+    config: TrainConfig,
+    reading: Reading,
+    ranks: Ranks,
+    *,
+    run: Run | None = None,
 ) -> _Inputs:
+    """Read and check everything; against a run that is resumed before anything long begins."""
     ranks.share_of(config.batch)
     device = choose_device(ranks.device(config.device))
     if device.type == "cpu":
@@ -163,40 +176,46 @@ def _prepare(
     dtype = choose_precision(config.precision, device)
     image, picture = load_style(style, config.style_size)
     for note in picture.notes:
-        announce(f"{style}: {note}")
-    # The first process downloads, the others find what it downloaded.
-    ranks.first_does(lambda: find_weights(config.vgg, announce=announce))
-    weights = find_weights(config.vgg, announce=announce)
+        reading.announce(f"{style}: {note}")
+    # The first process downloads and decodes, the others find what it left.
+    ranks.first_does(lambda: find_weights(config.vgg, announce=reading.announce))
+    weights = find_weights(config.vgg, announce=reading.announce)
     criterion = PerceptualLoss.from_config(weights, image.to(device), config)
     criterion = criterion.to(memory_format=torch.channels_last)
-    ranks.first_does(lambda: _open(data))
-    return _Inputs(device, dtype, weights, picture, criterion, _open(data))
+    sources = find_sources(data, shards=config.shards, reading=reading)
+    if run is not None:
+        found = {
+            "style": sha256_of(style),
+            "--data": joined_identity(sources),
+            "--vgg": weights.sha256,
+        }
+        check_identity(run, found)
 
+    def open_all() -> Photographs:
+        return open_photographs(sources, size=config.size, reading=reading)
 
-def _open(data: str) -> Photographs:
-    photographs = open_folder(data)
+    photographs = ranks.first_does(open_all) or open_all()
     if len(photographs) < PREVIEW_PHOTOGRAPHS:
         raise DataError(
-            f"--data {data}: {len(photographs)} photographs, at least {PREVIEW_PHOTOGRAPHS} needed"
+            f"--data {', '.join(data)}: {len(photographs)} photographs, at least"
+            f" {PREVIEW_PHOTOGRAPHS} needed"
         )
-    return photographs
+    crops = Crops(
+        batch=config.batch, size=config.size, seed=config.seed, rank=ranks.rank, ranks=ranks.size
+    )
+    feed = open_feed(photographs, crops, device, reading.workers)
+    return _Inputs(device, dtype, weights, picture, criterion, photographs, feed, reading, ranks)
 
 
 def _session(
-    inputs: _Inputs,
-    config: TrainConfig,
-    folder: Path,
-    style: Path,
-    data: str,
-    announce: Announce,
-    ranks: Ranks,
+    inputs: _Inputs, config: TrainConfig, folder: Path, style: Path, data: Sequence[str]
 ) -> Session:
     run = Run(
         folder=folder,
         config=config,
         style_name=style_name_of(style),
         style_sha256=sha256_of(style),
-        data=data,
+        data=list(data),
         data_identity=inputs.photographs.identity,
         vgg_sha256=inputs.weights.sha256,
     )
@@ -205,11 +224,12 @@ def _session(
         Learner.new(config, inputs.device),
         inputs.criterion,
         inputs.photographs,
+        inputs.feed,
         inputs.style,
         inputs.device,
         inputs.dtype,
-        announce,
-        ranks,
+        inputs.reading,
+        inputs.ranks,
     )
 
 
@@ -220,10 +240,10 @@ def _plan(session: Session, started_at: float) -> TrainConfig:
     trial = config.replace(minutes=None, steps=CALIBRATION_STEPS)
     learner = Learner.new(trial, session.device)
     parallelize(learner, session.ranks)
-    batches = session.batches(0, CALIBRATION_STEPS)
+    batches = session.feed.batches(0, CALIBRATION_STEPS)
     step_s = measure_step(learner, session.criterion, batches, trial, session.dtype)
     left_s = config.minutes * 60 - (time.perf_counter() - started_at)
     steps = steps_within(left_s, config, step_s=step_s, preview_s=measure_once(session.preview))
     steps = session.ranks.told_by_first(steps)
-    session.announce(f"{config.minutes:g} minutes at {step_s:.2f} s a step: {steps} steps")
+    session.reading.announce(f"{config.minutes:g} minutes at {step_s:.2f} s a step: {steps} steps")
     return config.replace(minutes=None, steps=steps)
