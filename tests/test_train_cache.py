@@ -302,7 +302,9 @@ def test_two_unreadable_ones_of_ten_are_too_many(greys: Path, reading: Reading) 
         with pytest.raises(DataError, match=r"2 of 10 photographs cannot be read.*07\.png") as told:
             opened(greys, reading)
         assert str(told.value).startswith(f"--data {greys}: ")
-        assert "more than 1%: 04.png looks like a text file" in str(told.value)
+        assert "more than 1%; delete or replace them: 04.png looks like a text file" in str(
+            told.value
+        )
         assert "\n" not in str(told.value)
 
 

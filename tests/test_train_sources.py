@@ -66,6 +66,21 @@ def test_a_folder_is_its_pictures_sorted(photo_folder: Path, reading: Reading) -
     assert list(source.entries(10)) == entries[10:]
 
 
+def test_pictures_of_run_folders_are_no_photographs(
+    photo_folder: Path, reading: Reading, tmp_path: Path
+) -> None:
+    """By invariant: a training below its own photographs leaves them the same set."""
+    folder = Path(shutil.copytree(photo_folder, tmp_path / "photos"))
+    (before,) = sources_of(reading, folder)
+    for place in ("runs/night-1", "runs/night-1/deeper"):
+        (folder / place).mkdir(parents=True)
+        shutil.copyfile(folder / "00.png", folder / place / "preview-000010.png")
+    (folder / "runs/night-1/last.safetensors").write_bytes(b"")
+    (after,) = sources_of(reading, folder)
+    assert len(after) == 12
+    assert after.identity == before.identity
+
+
 def test_the_identity_is_that_of_names_and_sizes(
     photo_folder: Path, tmp_path: Path, reading: Reading
 ) -> None:

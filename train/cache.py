@@ -219,7 +219,7 @@ def _check_share(place: Path, parts: dict[int, dict[str, Any]], source: Source) 
                 _part_file(place, number).with_suffix(".json").unlink()
     raise DataError(
         f"--data {source.name}: {len(reasons)} of {length} photographs cannot be read, more than"
-        f" {BAD_SHARE:.0%}: {'; '.join(reasons[:3])}"
+        f" {BAD_SHARE:.0%}; delete or replace them: {'; '.join(reasons[:3])}"
     )
 
 

@@ -16,6 +16,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
+from nst.checkpoint import LAST
 from nst.errors import DataError, UsageError
 from nst.image import find_images
 from train.hub import COCO, COCO_REVISION, find_files
@@ -201,7 +202,7 @@ def find_sources(given: Sequence[str], *, shards: int | None, reading: Reading) 
     def source_of(name: str) -> Source:
         if name == "coco":
             return of_hub(name, COCO, COCO_REVISION, "image")
-        if (local := _local(name, shards)) is not None:
+        if (local := _local(name, shards, reading)) is not None:
             return local
         if match := _HUB_ID.fullmatch(name):
             return of_hub(name, match["repo"], match["revision"], match["column"])
@@ -213,15 +214,19 @@ def find_sources(given: Sequence[str], *, shards: int | None, reading: Reading) 
     return sources
 
 
-def _local(text: str, shards: int | None) -> Source | None:
+def _local(text: str, shards: int | None, reading: Reading) -> Source | None:
     """Return the folder or the parquet files that a text names; None where there is neither."""
     name, column = text, None
     if not Path(name).exists() and ":" in text:
         name, _, column = text.rpartition(":")
     path = Path(name)
     if name and path.is_dir():
-        if column is None and (pictures := find_images(path)):
-            return Folder(name, pictures)
+        if column is None and (found := find_images(path)):
+            pictures = _without_runs(found, path)
+            if left_out := len(found) - len(pictures):
+                reading.announce(f"{name}: {left_out} pictures in run folders are left out")
+            if pictures:
+                return Folder(name, pictures)
         files = [p for p in sorted(path.rglob("*.parquet")) if not _is_hidden(p, path)]
         if not files:
             raise DataError(
@@ -241,6 +246,17 @@ def _local(text: str, shards: int | None) -> Source | None:
     files = files[:shards]
     root = Path(os.path.commonpath([p.parent for p in files]))
     return Parquet(text, _hash(column, (_line_of(p, root) for p in files)), lambda: files, column)
+
+
+def _without_runs(pictures: Sequence[Path], root: Path) -> list[Path]:
+    """Leave out style images, previews and curves of trainings below the photographs.
+
+    They would be trained on, and a training begun there could not be resumed: its own previews
+    would make the photographs another set.
+    """
+    folders = {parent for picture in pictures for parent in picture.parents}
+    runs = {folder for folder in folders - set(root.parents) if (folder / LAST).is_file()}
+    return [picture for picture in pictures if runs.isdisjoint(picture.parents)]
 
 
 def _is_hidden(path: Path, root: Path) -> bool:
