@@ -202,7 +202,7 @@ class PerceptualLoss(nn.Module):
         preset = find_preset(
             config.preset,
             content_layer=config.content_layer,
-            style_layers=config.style_layers.split(",") if config.style_layers else (),
+            style_layers=() if config.style_layers is None else config.style_layers.split(","),
         )
         return cls(
             weights,
