@@ -27,7 +27,10 @@ class ObjectiveConfig(Settings):
         1.0, "Alpha, with --weights gatys.", low=0, only_with=("weights", "gatys")
     )
     style_weight: float = setting(
-        1e3, "Beta, with --weights gatys.", low=0, only_with=("weights", "gatys")
+        1e6,
+        "Beta, with --weights gatys; big pictures need more, weights of large activations less.",
+        low=0,
+        only_with=("weights", "gatys"),
     )
     tv_weight: float = setting(0.0, "Weight of total variation (mean |gradient|).", low=0)
     style_size: int = setting(512, "Long side of the style image, px.", low=32, high=8192)

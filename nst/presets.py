@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from nst.config import ObjectiveConfig
 from nst.encoder import LAYERS, depth_of
 from nst.errors import UsageError
 
@@ -83,6 +84,19 @@ def find_preset(
     style = tuple(parse_tap(layer, flag="--style-layers") for layer in style_layers)
     style = style or preset.style
     return Preset(f"{name} changed", content, style)
+
+
+def preset_of(config: ObjectiveConfig) -> Preset:
+    """Return the preset that settings describe.
+
+    Raises:
+        UsageError: There is no such preset, layer or scale; the message names the flag.
+    """
+    return find_preset(
+        config.preset,
+        content_layer=config.content_layer,
+        style_layers=() if config.style_layers is None else config.style_layers.split(","),
+    )
 
 
 def parse_tap(text: str, *, flag: str) -> Tap:
