@@ -7,13 +7,12 @@ from __future__ import annotations
 
 import glob
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from nst.contract import ModelInfo
+from nst.contract import ModelInfo, safe_name
 from nst.errors import ImageError, NSTError, OutputError, UsageError
 from nst.image import check_output, find_images, is_animated
 
@@ -80,7 +79,7 @@ def is_batch(inputs: Sequence[str]) -> bool:
 def style_name(info: ModelInfo, model: Path) -> str:
     """Return the style's name as a part of a file name; that of the model where there is none."""
     name = info.styles[0] if len(info.styles) == 1 else model.stem
-    return re.sub(r"[^\w.-]+", "-", name)[:64].strip(".-") or "styled"
+    return safe_name(name) or "styled"
 
 
 def place(

@@ -47,7 +47,8 @@ def save_checkpoint(
     Args:
         path: The file.
         checkpoint: What it shall hold; every value must be finite.
-        keep_previous: Where the file that is replaced stays.
+        keep_previous: Where the file that is replaced stays. A damaged one does not: what is there
+            from before may be the last good checkpoint of the run.
 
     Raises:
         CheckpointError: A tensor is not finite; nothing is written.
@@ -60,6 +61,8 @@ def save_checkpoint(
     header = {**checkpoint.header, "schema": SCHEMA, "tensors_sha256": hash_of_tensors(tensors)}
     header["header_sha256"] = _hash_of_header(header)
     data = save(tensors, metadata={HEADER_KEY: json.dumps(header, sort_keys=True)})
+    if keep_previous is not None and not _is_sound(path):
+        keep_previous = None
     with atomic_write(path, keep_previous=keep_previous) as file:
         file.write(data)
 
@@ -185,6 +188,14 @@ def restore_optimizer(
         if not state and must_have_stepped:
             raise CheckpointError(f"the checkpoint holds no optimiser state of {name}")
         optimizer.state[parameter] = state
+
+
+def _is_sound(path: Path) -> bool:
+    try:
+        load_checkpoint(path)
+    except CheckpointError:
+        return False
+    return True
 
 
 def _hash_of_header(header: Mapping[str, Any]) -> str:

@@ -23,8 +23,15 @@ class ObjectiveConfig(Settings):
     weights: Weighting = setting(
         "balanced", "balanced: relative errors; gatys: the paper's plain sums."
     )
-    content_weight: float = setting(1.0, "Alpha, with --weights gatys.", low=0)
-    style_weight: float = setting(1e3, "Beta, with --weights gatys.", low=0)
+    content_weight: float = setting(
+        1.0, "Alpha, with --weights gatys.", low=0, only_with=("weights", "gatys")
+    )
+    style_weight: float = setting(
+        1e6,
+        "Beta, with --weights gatys; big pictures need more, weights of large activations less.",
+        low=0,
+        only_with=("weights", "gatys"),
+    )
     tv_weight: float = setting(0.0, "Weight of total variation (mean |gradient|).", low=0)
     style_size: int = setting(512, "Long side of the style image, px.", low=32, high=8192)
     vgg: str | None = setting(
@@ -50,7 +57,13 @@ class OptimizeConfig(ObjectiveConfig):
     tolerance: float = setting(
         1e-3, "Stop when 10 iterations lower J by less than this share; 0: never.", low=0, high=0.5
     )
-    learning_rate: float = setting(0.02, "Step of Adam, in units of [0, 1].", low=1e-5, high=1)
+    learning_rate: float = setting(
+        0.02,
+        "Step of --optimizer adam, in units of [0, 1].",
+        low=1e-5,
+        high=1,
+        only_with=("optimizer", "adam"),
+    )
     precision: Precision = setting(
         "float32", "Dtype of the convolutions; auto: bfloat16 where the hardware has it."
     )

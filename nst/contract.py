@@ -9,6 +9,7 @@ happen inside the graph. Everything else that a reader must know stands in the m
 from __future__ import annotations
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
@@ -110,3 +111,14 @@ class ModelInfo:
         if not has_names or min(info.size_multiple, info.bytes_per_pixel) < 1:
             raise ModelError(f"{source}: metadata is damaged, a style's name or a size is none")
         return info
+
+
+def safe_name(text: str) -> str:
+    """Return a style's name as a part of file names: letters and digits of any script, hyphens.
+
+    At most 64 characters; empty where nothing is left. ``Große Welle (1)`` is ``Große-Welle-1``.
+    """
+    # M: the vowel signs of Devanagari and the like, which belong to the letter before them.
+    normal = unicodedata.normalize("NFC", text)
+    kept = (c if unicodedata.category(c)[0] in "LMN" else " " for c in normal)
+    return "-".join("".join(kept).split())[:64].strip("-")

@@ -33,7 +33,7 @@ def atomic_write(path: Path, *, keep_previous: Path | None = None) -> Iterator[B
     temporary: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+        temporary = _beside(path)
         with temporary.open("xb") as file:
             yield file
             file.flush()
@@ -77,16 +77,23 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def _beside(path: Path) -> Path:
+    """Return a new name in the same folder, short, since that of ``path`` may be the longest."""
+    return path.with_name(f".nst-{secrets.token_hex(8)}.tmp")
+
+
 def _link_over(path: Path, target: Path) -> None:
     """Make ``target`` another name of ``path`` without a moment at which either is missing."""
-    link = target.with_name(f".{target.name}.{os.getpid()}.link")
-    link.unlink(missing_ok=True)
+    link = _beside(target)
     try:
         os.link(path, link)
     except OSError:  # a file system without hard links: for a moment only the previous one is there
         path.replace(target)
-    else:
+        return
+    try:
         link.replace(target)
+    finally:
+        link.unlink(missing_ok=True)  # renamed to another name of the same file it stays: POSIX
 
 
 def _sync_folder(folder: Path) -> None:

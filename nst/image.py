@@ -103,7 +103,8 @@ def load_image(
             if short_side is not None:
                 image.draft(None, (short_side, short_side))  # JPEG: decode at 1/2, 1/4 or 1/8
             image.load()
-        decoded = to_srgb(image, layout, name=name)
+            low = _low_bytes(file, layout.low_bytes) if layout.low_bytes else None
+        decoded = to_srgb(image, layout, low, name=name)
     rgb = np.array(decoded.rgb)
     alpha = None if decoded.alpha is None else np.array(decoded.alpha)
     notes += decoded.notes
@@ -243,6 +244,17 @@ def _check_frames(image: ImageFile.ImageFile, name: str) -> list[str]:
     if image.format not in _PAGED:
         raise ImageError(f"{name} is animated with {frames} frames and is treated as a video")
     return [f"holds {frames} pages or views, the first is taken"]
+
+
+def _low_bytes(file: BinaryIO, raw_mode: str) -> Image.Image:
+    """Decode a file once more, this time the bytes of its 16-bit samples that Pillow drops."""
+    image = Image.open(file, formats=READ_FORMATS)
+    image.tile = [
+        tile._replace(args=raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:]))
+        for tile in image.tile
+    ]
+    image.load()
+    return image
 
 
 def _fill_hidden(rgb: NDArray[np.uint8], alpha: NDArray[np.uint8], notes: list[str]) -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+from collections.abc import Callable
+from contextlib import suppress
 from types import FrameType, TracebackType
 
 from nst.errors import NSTError
+from nst.terminal import say
 
 
 class Stopped(NSTError):
@@ -18,22 +21,36 @@ class Stopped(NSTError):
 
 
 class StopRequest:
-    """Context in which the first Ctrl-C or SIGTERM only sets ``signal_number``.
+    """Context in which the first Ctrl-C or SIGTERM sets ``signal_number`` and is acknowledged.
 
     The loop looks at ``signal_number`` where it can save and end; a second signal acts at once as
-    it would have without this. Outside the main thread, where Python delivers no signals, nothing
+    it would have without this. A signal that the process was started to ignore (``nohup``,
+    ``script &``) stays ignored. Outside the main thread, where Python delivers no signals, nothing
     is changed.
+
+    Args:
+        words: What is said at the first signal, since the next good moment may be far.
+        announce: Who says it.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        words: str = "stopping after this step; once more to stop at once",
+        announce: Callable[[str], None] = say,
+    ) -> None:
         self.signal_number: int | None = None
+        self._words = words
+        self._announce = announce
         self._previous: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> StopRequest:
         if threading.current_thread() is threading.main_thread():
-            self._previous = {s: signal.signal(s, self._note) for s in self.SIGNALS}
+            for number in self.SIGNALS:
+                # None is a handler that Python did not set and could not put back.
+                if signal.getsignal(number) not in (signal.SIG_IGN, None):
+                    self._previous[number] = signal.signal(number, self._note)
         return self
 
     def __exit__(
@@ -47,6 +64,9 @@ class StopRequest:
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.signal_number = number
         self._restore()
+        # The terminal may be gone, or the signal came while this very stream was written to.
+        with suppress(OSError, RuntimeError, ValueError):
+            self._announce(self._words)
 
     def _restore(self) -> None:
         for number, handler in self._previous.items():

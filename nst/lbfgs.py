@@ -72,7 +72,10 @@ class LBFGS:
             trial = (self.image + share * direction).clamp(0, 1)
             step = trial - self.image
             slope = _dot(self.gradient, step)
-            if slope >= 0 or self.evaluations == self.limit:
+            if slope >= 0:  # clipped at the bounds, the rest of it climbs; a shorter one may not
+                share *= 0.5
+                continue
+            if self.evaluations == self.limit:
                 return False
             value, gradient = self.objective(trial)
             self.evaluations += 1

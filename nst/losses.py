@@ -25,7 +25,7 @@ from nst.functional import (
     style_loss,
     total_variation_loss,
 )
-from nst.presets import PRESETS, Preset, Tap, find_preset
+from nst.presets import PRESETS, Preset, Tap, preset_of
 from nst.settings import Weighting
 from nst.weights import VGGWeights
 
@@ -154,6 +154,13 @@ class PerceptualLoss(nn.Module):
 
     with the sums of Gatys et al. 2016. Differs from the paper: see ``nst.functional.style_loss``.
 
+    No one beta suits all of them. With activations s times as large the content term grows s^2
+    times and the style term s^4 times; with k times the pixels the content term grows k times and
+    the style term not at all, so that at each finer scale the photograph counts four times as much.
+    The default was chosen with VGG-19 rescaled to a mean activation of 1, photographs of 256 px, 40
+    evaluations: content relu3_1 and style relu1_1 to relu3_1 come to S 0.08 from 0.42 (0.40 with
+    1e4, 0.01 with 1e7), preset pyramid to S 0.01 from 0.41.
+
     Args:
         weights: VGG-19.
         style: The style image, RGB in [0, 1], ``(1, 3, H, W)``.
@@ -179,7 +186,7 @@ class PerceptualLoss(nn.Module):
         strength: float = 1.0,
         tv_weight: float = 0.0,
         content_weight: float = 1.0,
-        style_weight: float = 1e3,
+        style_weight: float = 1e6,
     ) -> None:
         super().__init__()
         _check_style(style)
@@ -211,15 +218,10 @@ class PerceptualLoss(nn.Module):
             ImageError: The style image is flat or too small.
             WeightsError: The weights stop before a layer.
         """
-        preset = find_preset(
-            config.preset,
-            content_layer=config.content_layer,
-            style_layers=config.style_layers.split(",") if config.style_layers else (),
-        )
         return cls(
             weights,
             style,
-            preset=preset,
+            preset=preset_of(config),
             weighting=config.weights,
             strength=config.strength,
             tv_weight=config.tv_weight,

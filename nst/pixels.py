@@ -1,12 +1,14 @@
 """From a decoded file to sRGB: sample depth, transparency, colour profile, orientation. Torch-free.
 
 Pillow converts between modes without a word where it loses the picture: 16-bit grey is clipped,
-a transparent colour of another depth is missed, a colour profile is ignored. Those steps are done
-here. What could not be done as the file asks becomes a note.
+16-bit colours are cut to their first byte, a transparent colour of another depth is missed, a
+colour profile is ignored. Those steps are done here. What could not be done as the file asks
+becomes a note.
 """
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass, field
 from io import BytesIO
 
@@ -30,6 +32,8 @@ _TURNS = {
 """What the values of the EXIF tag Orientation ask for; 1 is upright, others do not exist."""
 
 _TIFF_BITS, _TIFF_PHOTOMETRIC, _TIFF_PLANAR = 258, 262, 284
+_TWO_BYTES = ("RGB;16", "RGBA;16", "RGBX;16", "CMYK;16")
+"""Raw modes, less their byte order, of which Pillow keeps the first byte of each sample."""
 _SPACES = {"L": "GRAY", "RGB": "RGB", "CMYK": "CMYK", "LAB": "Lab"}
 """The colour space that a profile of a picture of this mode has."""
 
@@ -42,6 +46,8 @@ class Layout:
     """Bits of each sample."""
     is_inverted: bool = False
     """Whether 0 is white in a grey picture of 16 bits; with 8 bits Pillow has turned it."""
+    low_bytes: str = ""
+    """Raw mode that decodes the second bytes of samples of which Pillow takes the first."""
 
 
 @dataclass(slots=True)
@@ -62,25 +68,44 @@ def layout_of(image: ImageFile.ImageFile, *, name: str) -> Layout:
     if image.format == "PNG":
         raw_mode = str(image.tile[0].args) if image.tile else ""  # as "RGB;16B", "L;4", "L"
         bits = raw_mode.partition(";")[2].removesuffix("B")
-        return Layout(bits=int(bits) if bits.isdigit() else 8)
+        return Layout(bits=int(bits) if bits.isdigit() else 8, low_bytes=_low_bytes(raw_mode))
     if isinstance(image, TiffImageFile):
         tags = image.tag_v2
         bits = max(tags.get(_TIFF_BITS, (8,)))
+        raw_mode = str(image.tile[0].args[0]) if image.tile else ""
         if bits > 8 and tags.get(_TIFF_PLANAR, 1) == 2:
             raise ImageError(
                 f"{name} is a {bits}-bit TIFF with a plane for each colour, which is not read;"
                 " save it with interleaved samples"
             )
-        return Layout(bits=bits, is_inverted=bits > 8 and tags.get(_TIFF_PHOTOMETRIC) == 0)
+        return Layout(
+            bits=bits,
+            is_inverted=bits > 8 and tags.get(_TIFF_PHOTOMETRIC) == 0,
+            low_bytes=_low_bytes(raw_mode),
+        )
     return Layout()
 
 
-def to_srgb(image: Image.Image, layout: Layout, *, name: str) -> Decoded:
+def _low_bytes(raw_mode: str) -> str:
+    """Return the raw mode that takes the other byte of each sample; empty where none is lost."""
+    if raw_mode == "LA;16B":
+        return "RGBA"  # the four bytes of a pixel: grey high, grey low, alpha high, alpha low
+    kind, order = raw_mode[:-1], raw_mode[-1:]
+    if kind not in _TWO_BYTES:
+        return ""
+    is_little = order == "L" or (order == "N" and sys.byteorder == "little")
+    return kind + ("B" if is_little else "L")
+
+
+def to_srgb(
+    image: Image.Image, layout: Layout, low: Image.Image | None = None, *, name: str
+) -> Decoded:
     """Convert a decoded picture of any mode to sRGB, upright.
 
     Args:
         image: Decoded by Pillow; its metadata still attached.
         layout: Of the same file, read before it was decoded.
+        low: The same file decoded in the raw mode ``layout.low_bytes``, where there is one.
         name: What to call the picture in an error.
 
     Raises:
@@ -88,8 +113,13 @@ def to_srgb(image: Image.Image, layout: Layout, *, name: str) -> Decoded:
             black and white the file does not tell.
     """
     notes: list[str] = []
-    alpha = _alpha(image, layout, notes)
-    base = _base(image, layout, name=name)
+    rounded, second = image, None
+    if low is not None:
+        second = np.asarray(low)
+        second = second[..., [1, 1, 1, 3]] if layout.low_bytes == "RGBA" else second
+        rounded = _rounded(image, second)
+    alpha = _alpha(image, rounded, layout, second)
+    base = _base(rounded, layout, name=name)
     rgb = _apply_profile(base, image.info.get("icc_profile"), notes)
     turn = _TURNS.get(_orientation(image, notes))
     if turn is not None:
@@ -98,24 +128,39 @@ def to_srgb(image: Image.Image, layout: Layout, *, name: str) -> Decoded:
     return Decoded(rgb, alpha, notes)
 
 
-def _alpha(image: Image.Image, layout: Layout, notes: list[str]) -> Image.Image | None:
+def _rounded(image: Image.Image, low: NDArray[np.uint8]) -> Image.Image:
+    """Round 16-bit samples, of which ``image`` holds the first byte h, to the nearest level.
+
+    With ``v = 256 h + l``, ``v / 257 = h + (l - h) / 257`` is nearest to h or to its neighbour.
+    """
+    high = np.array(image)
+    rest = low.astype(np.int16) - high
+    high += rest > 128
+    high -= rest < -128
+    return Image.frombytes(image.mode, image.size, high.tobytes())
+
+
+def _alpha(
+    image: Image.Image, rounded: Image.Image, layout: Layout, low: NDArray[np.uint8] | None
+) -> Image.Image | None:
     """Return the transparency as mode L, whichever of its five forms the file uses."""
     if image.mode in ("RGBA", "LA", "PA"):
-        return image.getchannel("A")
+        return rounded.getchannel("A")
     if not image.has_transparency_data:
         return None
     if image.mode not in ("1", "L", "RGB", "I;16", "I"):
         return image.convert("RGBA").getchannel("A")  # P, premultiplied
     key = image.info["transparency"]
     samples = np.asarray(image)
-    if image.mode == "RGB" and layout.bits == 16:
-        notes.append("its transparent colour is compared with 8 of its 16 bits")
-        key = tuple(part >> 8 for part in key)
-    elif image.mode == "L" and layout.bits < 8:
-        key = key * 255 // (2**layout.bits - 1)  # Pillow spreads the samples over 0..255
-    elif image.mode == "1":
-        key = bool(key)
-    same = samples == key
+    if low is not None:
+        high, rest = np.divmod(key, 256)
+        same = (samples == high) & (low == rest)
+    else:
+        if image.mode == "L" and layout.bits < 8:
+            key = key * 255 // (2**layout.bits - 1)  # Pillow spreads the samples over 0..255
+        elif image.mode == "1":
+            key = bool(key)
+        same = samples == key
     is_key = same.all(axis=-1) if same.ndim == 3 else same
     return Image.fromarray(np.where(is_key, np.uint8(0), np.uint8(255)))
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from nst.encoder import depth_of
+from nst.config import ObjectiveConfig
+from nst.encoder import LAYERS, depth_of
 from nst.errors import UsageError
 
 
@@ -70,26 +71,47 @@ def find_preset(
         style_layers: The same, several.
 
     Raises:
-        UsageError: There is no such preset, layer or scale.
+        UsageError: There is no such preset, layer or scale; the message names the flag.
     """
     if name not in PRESETS:
         raise UsageError(f"--preset must be one of {', '.join(PRESETS)}, got {name}")
     preset = PRESETS[name]
     if content_layer is None and not style_layers:
         return preset
-    content = preset.content if content_layer is None else parse_tap(content_layer)
-    style = tuple(parse_tap(layer) for layer in style_layers) or preset.style
+    content = preset.content
+    if content_layer is not None:
+        content = parse_tap(content_layer, flag="--content-layer")
+    style = tuple(parse_tap(layer, flag="--style-layers") for layer in style_layers)
+    style = style or preset.style
     return Preset(f"{name} changed", content, style)
 
 
-def parse_tap(text: str) -> Tap:
-    """Read ``relu3_1`` or ``relu3_1/2``.
+def preset_of(config: ObjectiveConfig) -> Preset:
+    """Return the preset that settings describe.
+
+    Raises:
+        UsageError: There is no such preset, layer or scale; the message names the flag.
+    """
+    return find_preset(
+        config.preset,
+        content_layer=config.content_layer,
+        style_layers=() if config.style_layers is None else config.style_layers.split(","),
+    )
+
+
+def parse_tap(text: str, *, flag: str) -> Tap:
+    """Read ``relu3_1`` or ``relu3_1/2``, with or without spaces around it.
+
+    Args:
+        text: A layer and, behind a slash, how many times the picture is reduced.
+        flag: What to call it in an error.
 
     Raises:
         UsageError: The layer is unknown or the scale is not 1, 2, 4 or 8.
     """
-    layer, slash, scale = text.partition("/")
-    depth_of(layer)
+    layer, slash, scale = text.strip().partition("/")
+    if layer not in LAYERS:
+        raise UsageError(f"{flag}: unknown layer {layer}; choose from {', '.join(LAYERS)}")
     if slash and scale not in ("1", "2", "4", "8"):
-        raise UsageError(f"{text}: the scale behind the slash must be 1, 2, 4 or 8")
+        raise UsageError(f"{flag} {text.strip()}: the scale behind the slash must be 1, 2, 4 or 8")
     return Tap(layer, int(scale) if slash else 1)

@@ -46,6 +46,7 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     flags: tuple[str, ...] = (),
+    only_with: tuple[str, str] | None = None,
 ) -> Any:  # noqa: ANN401
     """Declare one field of a ``Settings`` class.
 
@@ -55,8 +56,10 @@ def setting(
         low: The least value allowed.
         high: The greatest value allowed.
         flags: Names on the command line where they differ from the field's, as in ``("-n",)``.
+        only_with: A field and the value that it must have for this one to count, as in
+            ``("weights", "gatys")``. Given on the command line without it, a flag is refused.
     """
-    metadata = {"help": help, "low": low, "high": high, "flags": flags}
+    metadata = {"help": help, "low": low, "high": high, "flags": flags, "only_with": only_with}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -89,14 +92,19 @@ def with_settings(cls: type[SettingsT]) -> Callable[[Callable[..., Any]], Callab
         own = [p for p in _parameters(command) if p.name != "settings"]
         options = [_option(field, hint) for field, hint in _fields(cls)]
         names = [option.name for option in options]
+        context = _context(own)
+        parameters = [*own, *options, *([] if context in own else [context])]
 
         @functools.wraps(command)
         def call(**values: Any) -> Any:  # noqa: ANN401
             settings = cls(**{name: values.pop(name) for name in names})
+            _refuse_idle_flags(settings, values[context.name])
+            if context not in own:
+                del values[context.name]
             return command(**values, settings=settings)
 
-        call.__dict__["__signature__"] = inspect.Signature([*own, *options])
-        call.__annotations__ = {p.name: p.annotation for p in [*own, *options]}
+        call.__dict__["__signature__"] = inspect.Signature(parameters)
+        call.__annotations__ = {p.name: p.annotation for p in parameters}
         del call.__dict__["__wrapped__"]
         return call
 
@@ -179,8 +187,39 @@ def _parameters(command: Callable[..., Any]) -> list[inspect.Parameter]:
     ]
 
 
-def _option(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:  # noqa: ANN401
+def _context(own: list[inspect.Parameter]) -> inspect.Parameter:
+    """Return the command's own parameter for typer's context, or one for it to have."""
     import typer  # here, because settings are read in programs that have no command line
+
+    for parameter in own:
+        if parameter.annotation is typer.Context:
+            return parameter
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter("context", kind, annotation=typer.Context)
+
+
+def _refuse_idle_flags(settings: Settings, context: Any) -> None:  # noqa: ANN401
+    """Refuse flags that were given and would change nothing; values alone do not tell.
+
+    Raises:
+        UsageError: Names them, and what they need.
+    """
+    fields = {field.name: field for field in dataclasses.fields(settings)}
+    idle: dict[str, list[str]] = {}
+    for field in fields.values():
+        name, value = field.metadata["only_with"] or ("", None)
+        source = context.get_parameter_source(field.name)
+        is_given = source is not None and source.name == "COMMANDLINE"
+        if is_given and name and getattr(settings, name) != value:
+            idle.setdefault(f"{flag_of(fields[name])} {value}", []).append(flag_of(field))
+    for needed, flags in idle.items():
+        raise UsageError(
+            f"no use for {' and '.join(flags)} without {needed}; add it or leave that out"
+        )
+
+
+def _option(field: dataclasses.Field[Any], hint: Any) -> inspect.Parameter:  # noqa: ANN401
+    import typer
 
     flags = field.metadata["flags"]
     if not any(flag.startswith("--") for flag in flags):

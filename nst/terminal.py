@@ -17,6 +17,8 @@ from nst.errors import NSTError
 
 LINE_INTERVAL_S = 10.0
 """Where stderr is no terminal, a progress line is printed this often."""
+SPEED_PERIOD_S = 600.0
+"""A bar's time left is that of the steps in so many last seconds; at least two are needed."""
 
 
 def say(message: str) -> None:
@@ -51,7 +53,15 @@ class Progress(Protocol):
     """What a long command reports its advance to."""
 
     def update(self, completed: float, note: str = "") -> None:
-        """Report how much of the total is done, with a few words or figures beside it."""
+        """Report how much of the total is done, with a few words or figures beside it.
+
+        What was done before, as in a run that is resumed, counts: the time that is left is judged
+        by what is added from the first report on.
+        """
+
+
+Bars = Callable[[str, float | None], AbstractContextManager[Progress]]
+"""What ``progress`` is: handed to code that takes long and prints nothing itself."""
 
 
 Bars = Callable[[str, float | None], AbstractContextManager[Progress]]
@@ -90,6 +100,7 @@ def progress(label: str, total: float | None) -> Iterator[Progress]:
         transient=False,
         # Redirected, a line of result would reach the terminal even where stdout is a file.
         redirect_stdout=sys.stdout.isatty(),
+        speed_estimate_period=SPEED_PERIOD_S,
     ) as bar:
         task = bar.add_task(label, total=total, note="")
 
@@ -107,9 +118,12 @@ class _Lines:
         self.label = label
         self.total = total
         self.started_at = self.printed_at = time.monotonic()
+        self.first: tuple[float, float] | None = None
+        """How much was done at the first report, and when that was."""
 
     def update(self, completed: float, note: str = "") -> None:
         now = time.monotonic()
+        self.first = self.first or (completed, now)
         is_last = self.total is not None and completed >= self.total
         if now - self.printed_at < LINE_INTERVAL_S and not is_last:
             return
@@ -118,8 +132,9 @@ class _Lines:
         text = f"{self.label} {completed:g}"
         if self.total:
             text += f"/{self.total:g}"
-            if 0 < completed < self.total:
-                left = elapsed * (self.total - completed) / completed
+            added, since = completed - self.first[0], now - self.first[1]
+            if added > 0 and not is_last:
+                left = since * (self.total - completed) / added
                 text += f", {format_duration(left)} left"
         print(
             f"{text}, {format_duration(elapsed)} so far  {note}".rstrip(),

@@ -15,15 +15,18 @@ import re
 import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from http.client import HTTPException
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
+from nst.download import download
 from nst.errors import WeightsError
 from nst.files import sha256_of
+
+if TYPE_CHECKING:
+    from nst.terminal import Bars
 
 ENVIRONMENT = "NST_VGG19"
 CONVOLUTIONS = tuple(
@@ -32,6 +35,10 @@ CONVOLUTIONS = tuple(
     for depth in range(1, depths + 1)
 )
 """The sixteen convolutions of VGG-19 in order (Simonyan and Zisserman 2014, configuration E)."""
+
+TORCHVISION_SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e1776ae44"
+"""Of torchvision's ``vgg19-dcbb9e9d.pth``, 574,673,361 bytes. PyTorch itself publishes the eight
+digits in the name; the others stand, alike, in the lists of several independent projects."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -78,21 +85,26 @@ class VGGWeights:
 
 
 def find_weights(
-    path: Path | str | None = None, *, announce: Callable[[str], None] | None = None
+    path: Path | str | None = None,
+    *,
+    announce: Callable[[str], None] | None = None,
+    bars: Bars | None = None,
 ) -> VGGWeights:
     """Return the weights of VGG-19 from the first place that is named.
 
     Args:
         path: A safetensors file or a state_dict; None for ``$NST_VGG19``, then torchvision's.
         announce: Told before a download starts, with its size and target.
+        bars: Shows the advance of a download, as ``nst.terminal.progress`` does.
 
     Raises:
         WeightsError: The file is missing, damaged, not VGG-19, or cannot be downloaded.
+        OutputError: The download cannot be written.
     """
     if path is None:
         path = os.environ.get(ENVIRONMENT) or None
     if path is None:
-        return load_weights(torchvision_file(announce=announce))
+        return load_weights(torchvision_file(announce=announce, bars=bars))
     return load_weights(Path(path))
 
 
@@ -131,32 +143,30 @@ def torchvision_url() -> str:
     return str(VGG19_Weights.IMAGENET1K_V1.url)
 
 
-def torchvision_file(*, announce: Callable[[str], None] | None = None) -> Path:
+def torchvision_file(
+    *, announce: Callable[[str], None] | None = None, bars: Bars | None = None
+) -> Path:
     """Return torchvision's weights file from its cache, downloaded first when it is not there.
 
-    The file name carries the first eight digits of its SHA-256; they are checked in both cases.
+    The file name carries the first eight digits of its SHA-256. All 64 of ``TORCHVISION_SHA256``
+    are checked in both cases, the eight only if torchvision should offer another file one day.
 
     Raises:
         WeightsError: The download fails, or the file in the cache is damaged.
+        OutputError: The download cannot be written.
     """
     url = torchvision_url()
     target = torchvision_cache() / url.rsplit("/", 1)[-1]
-    prefix = _hash_prefix(target.name)
+    expected = _hash_prefix(target.name)
+    if TORCHVISION_SHA256.startswith(expected):
+        expected = TORCHVISION_SHA256
     if not target.is_file():
         if announce is not None:
             announce(f"VGG-19: downloading 548 MB from {url} to {target}")
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            torch.hub.download_url_to_file(url, str(target), hash_prefix=prefix, progress=False)
-        except (OSError, HTTPException, RuntimeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise WeightsError(
-                f"VGG-19 could not be downloaded from {url} ({reason});"
-                f" give a file with --vgg or ${ENVIRONMENT}"
-            ) from error
-    elif not sha256_of(target).startswith(prefix):
+        download(url, target, sha256=expected, bars=bars)
+    elif not sha256_of(target).startswith(expected):
         raise WeightsError(
-            f"{target}: damaged, its SHA-256 does not start with {prefix}; delete it"
+            f"{target}: damaged, its SHA-256 does not start with {expected[:8]}; delete it"
         )
     return target
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -72,6 +73,40 @@ def test_the_figures_are_those_of_the_judge(
     assert code == 0
     assert out.startswith(f"J {record['mean']['total']:.3f}  S ")
     assert out.endswith("2 photographs)\n")
+
+
+def test_what_ran_and_what_was_odd_is_said(
+    evaluate: Evaluate,
+    invert_model: Path,
+    photos: Path,
+    photo: NDArray[np.uint8],
+    vgg_file: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """By hand: a colour profile that is none, in a photograph and in the style image."""
+    odd = photos / "b" / "one.png"
+    Image.fromarray(photo).save(odd, icc_profile=b"no profile")
+    arguments = ["evaluate", invert_model, "--style", odd, "--photos", photos, "--vgg", vgg_file]
+    with pytest.raises(SystemExit) as caught:
+        main([*map(str, arguments), "--provider", "cpu", "--device", "cpu"])
+    assert caught.value.code in (None, 0)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines.count(f"{odd}: its colour profile is damaged and is ignored") == 2
+    assert any(line.startswith("judged on device cpu") for line in lines)
+    code, out, err = evaluate(photos, "--device", "abacus")
+    assert (code, out) == (2, "")
+    assert err == "nst: --device must be auto, cpu, cuda, cuda:N or mps, got abacus\n"
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_judge_on_cuda_agrees_with_the_cpu(evaluate: Evaluate, photos: Path) -> None:
+    """By another device: float32 on both."""
+    found = [
+        json.loads(evaluate(photos, "--json", "--device", device)[1])["mean"]
+        for device in ("cpu", "cuda")
+    ]
+    assert found[1] == pytest.approx(found[0], rel=1e-4)
 
 
 def test_errors_are_one_line_and_name_the_file(

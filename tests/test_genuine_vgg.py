@@ -13,8 +13,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nst.config import OptimizeConfig
 from nst.encoder import VGG19, depth_of
 from nst.losses import PerceptualLoss
+from nst.optimize import optimize
 from nst.presets import PRESETS
 from nst.tensors import to_tensor
 from nst.weights import ENVIRONMENT, VGGWeights, find_weights
@@ -112,6 +114,27 @@ def test_steps_down_the_gradient_lower_the_objective(
         torch.autograd.backward(total)
         optimizer.step()
     assert values[-1] < values[0] * 2 / 3
+
+
+def test_the_plain_sums_paint_with_their_defaults(weights: VGGWeights, photograph: Tensor) -> None:
+    """By another objective, the balanced one: half of S is gone (with a beta of 1e3 a fifth).
+
+    The photograph repeats itself, so that the picture is large enough for the sums to differ.
+    """
+    large, style = photograph.repeat(1, 1, 3, 3), painting(128, 192)
+    config = OptimizeConfig(
+        weights="gatys",
+        content_layer="relu3_1",
+        style_layers="relu1_1,relu2_1,relu3_1",
+        evaluations=15,
+        scales=1,
+        tolerance=0,
+    )
+    *_, last = optimize(large, style, weights, config)
+    judge = PerceptualLoss.from_config(weights, style, config.replace(weights="balanced"))
+    target = judge.content_target(large)
+    before, after = judge(large, target), judge(last.image, target)
+    assert after.style.item() < 0.5 * before.style.item()
 
 
 def test_the_preset_that_serves_every_file(weights: VGGWeights) -> None:

@@ -20,7 +20,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 VERBS = ("train", "export", "infer")
 HOUSE = ("nst", *VERBS)
-FLOOR = ("errors", "contract", "image", "color", "files", "settings", "terminal", "interrupt")
+FLOOR = (
+    "errors",
+    "contract",
+    "image",
+    "color",
+    "files",
+    "memory",
+    "settings",
+    "terminal",
+    "interrupt",
+)
 """Modules of ``nst`` that ``infer`` may import; what they are made of has to be torch-free too."""
 TORCH = ("torch", "torchvision", "safetensors", "onnxscript")
 

@@ -10,7 +10,17 @@ from nst.cli import COMMANDS
 
 TORCH = ("torch", "torchvision")
 HEAVY = (*TORCH, "numpy", "PIL", "onnx", "onnxruntime", "av", "cv2", "datasets", "matplotlib")
-FLOOR = ("errors", "contract", "files", "settings", "terminal", "interrupt", "color", "image")
+FLOOR = (
+    "errors",
+    "contract",
+    "files",
+    "settings",
+    "terminal",
+    "interrupt",
+    "color",
+    "image",
+    "memory",
+)
 
 
 def fresh(program: str) -> str:

@@ -269,6 +269,32 @@ def test_the_previous_one_is_kept(tmp_path: Path) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == [LAST, PREVIOUS]
 
 
+@pytest.mark.parametrize("damage", ["flipped", "cut", "none of ours"])
+def test_a_damaged_one_does_not_take_the_place_of_the_previous(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    """By invariant: a run resumed from the previous one has a good file at every moment."""
+    last, previous = tmp_path / LAST, tmp_path / PREVIOUS
+    for step in range(2):
+        save_checkpoint(last, Checkpoint(small().tensors, {"step": step}), keep_previous=previous)
+    content = bytearray(last.read_bytes())
+    content[-10] ^= 1
+    content = {"flipped": content, "cut": content[:-10], "none of ours": bytearray(9)}[damage]
+    last.write_bytes(content)
+    rename = Path.replace
+    seen = []
+
+    def watch(self: Path, target: Path) -> Path:
+        seen.append(load_checkpoint(previous).header["step"])
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", watch)
+    save_checkpoint(last, Checkpoint(small().tensors, {"step": 5}), keep_previous=previous)
+    assert seen == [0]
+    assert load_checkpoint(previous).header["step"] == 0
+    assert load_checkpoint(last).header["step"] == 5
+
+
 def test_a_full_disk_keeps_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The disk is said to be full at the last moment before the rename."""
     path = tmp_path / LAST

@@ -157,6 +157,32 @@ def test_one_name_of_the_previous_does_not_follow_the_new_one(tmp_path: Path) ->
     assert not path.samefile(previous)
 
 
+def test_a_name_of_any_length(tmp_path: Path) -> None:
+    """By hand: 255 bytes are the longest name of most file systems."""
+    path, previous = tmp_path / ("n" * 251 + ".png"), tmp_path / ("p" * 251 + ".png")
+    for content in (b"1", b"2"):
+        with atomic_write(path, keep_previous=previous) as file:
+            temporary = [name for name in names_in(tmp_path) if name.endswith(".tmp")]
+            assert len(temporary) == 1
+            assert temporary[0].startswith(".nst-")
+            file.write(content)
+    assert (path.read_bytes(), previous.read_bytes()) == (b"2", b"1")
+    with pytest.raises(OutputError, match="name too long"):
+        _write(tmp_path / ("n" * 256), b"")
+    assert names_in(tmp_path) == [path.name, previous.name]
+
+
+def test_a_kill_between_the_two_renames_leaves_nothing_behind(tmp_path: Path) -> None:
+    """By hand: both names are one file then, and POSIX renames nothing onto itself."""
+    path, previous = tmp_path / "last.bin", tmp_path / "prev.bin"
+    path.write_bytes(b"1")
+    os.link(path, previous)
+    with atomic_write(path, keep_previous=previous) as file:
+        file.write(b"2")
+    assert (path.read_bytes(), previous.read_bytes()) == (b"2", b"1")
+    assert names_in(tmp_path) == ["last.bin", "prev.bin"]
+
+
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="exists"):

@@ -55,8 +55,20 @@ def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def png(width: int, bits: int, kind: int, row: bytes, transparent: bytes = b"") -> bytes:
-    """A PNG of one row, made by hand: Pillow writes neither 2 and 4 bits nor 16-bit RGB."""
+def png(
+    width: int,
+    bits: int,
+    kind: int,
+    row: bytes,
+    transparent: bytes = b"",
+    *,
+    height: int = 1,
+    is_interlaced: bool = False,
+) -> bytes:
+    """A PNG of one row, made by hand: Pillow writes neither 2 and 4 bits nor 16-bit RGB.
+
+    Of more rows ``row`` holds all but the filter of the first one.
+    """
 
     def chunk(name: bytes, data: bytes) -> bytes:
         return (
@@ -65,7 +77,7 @@ def png(width: int, bits: int, kind: int, row: bytes, transparent: bytes = b"") 
 
     return (
         b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, 1, bits, kind, 0, 0, 0))
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, bits, kind, 0, 0, is_interlaced))
         + (chunk(b"tRNS", transparent) if transparent else b"")
         + chunk(b"IDAT", zlib.compress(b"\0" + row))
         + chunk(b"IEND", b"")
@@ -237,12 +249,13 @@ def test_transparent_colour_of_any_depth(
     np.testing.assert_array_equal(picture.rgb[0][~visible], np.tile(mean, ((~visible).sum(), 1)))
 
 
-def test_transparent_colour_of_16_bit_rgb_is_noted() -> None:
-    row = struct.pack(">6H", 1000, 2000, 3000, 40000, 50000, 60000)
+def test_transparent_colour_of_16_bit_rgb() -> None:
+    """By hand: all 16 bits count; the second pixel differs in the last bit only."""
+    row = struct.pack(">6H", 1000, 2000, 3000, 1000, 2000, 3001)
     picture = load_image(png(2, 16, 2, row, struct.pack(">3H", 1000, 2000, 3000)))
     assert picture.alpha is not None
     assert picture.alpha.tolist() == [[0, 255]]
-    assert "8 of its 16 bits" in picture.notes[0]
+    assert picture.notes == ()
 
 
 def test_opaque_transparency_is_dropped() -> None:
@@ -277,10 +290,66 @@ def test_16_bit_tiff_by_tifffile(is_white_zero: bool) -> None:
     np.testing.assert_array_equal(load_image(buffer.getvalue()).rgb, as_grey(expected))
 
 
-def test_16_bit_rgb_keeps_the_high_byte() -> None:
+EVERY_LEVEL = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+SHIFTED = np.stack([EVERY_LEVEL, EVERY_LEVEL[::-1], EVERY_LEVEL.T, EVERY_LEVEL[:, ::-1]], axis=-1)
+"""Every level in each of four channels."""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"byteorder": ">"},
+        {"compression": "zlib"},
+        {"compression": "zlib", "byteorder": ">", "predictor": 2},
+        {"tile": (64, 32)},
+        {"rowsperstrip": 7},
+        {"extrasamples": ["unassalpha"]},
+        {"extrasamples": ["unassalpha"], "compression": "zlib"},
+    ],
+    ids=str,
+)
+def test_16_bit_colour_tiff_rounds_to_the_nearest_level(options: dict[str, Any]) -> None:
+    """v / 257, by hand; written by tifffile."""
     buffer = BytesIO()
-    tifffile.imwrite(buffer, RGB.astype(np.uint16) * 256 + 77, photometric="rgb")
-    assert np.abs(load_image(buffer.getvalue()).rgb.astype(int) - RGB).max() == 0
+    samples = SHIFTED if "extrasamples" in options else SHIFTED[..., :3]
+    tifffile.imwrite(buffer, samples, photometric="rgb", **options)
+    picture = load_image(buffer.getvalue())
+    expected = np.rint(samples / 257)
+    if picture.alpha is not None:
+        np.testing.assert_array_equal(picture.alpha, expected[..., 3])
+        expected = expected[picture.alpha > 0]
+    assert (picture.alpha is not None) == ("extrasamples" in options)
+    found = picture.rgb if picture.alpha is None else picture.rgb[picture.alpha > 0]
+    np.testing.assert_array_equal(found, expected[..., :3])
+
+
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (6, 4), (4, 2)])
+def test_16_bit_colour_png_rounds_to_the_nearest_level(kind: int, channels: int) -> None:
+    """v / 257, by hand; RGB, RGBA and grey with alpha, whose alpha must not hide a level."""
+    samples = SHIFTED[..., :channels].reshape(-1, channels)[:60000]
+    if kind != 2:
+        samples = samples.clip(300)
+    picture = load_image(png(60000, 16, kind, samples.astype(">u2").tobytes()))
+    expected = np.rint(samples / 257)
+    rgb = expected[:, :3] if kind != 4 else expected[:, :1].repeat(3, axis=1)
+    np.testing.assert_array_equal(picture.rgb[0], rgb)
+    if kind != 2:
+        assert picture.alpha is not None
+        np.testing.assert_array_equal(picture.alpha[0], expected[:, -1])
+
+
+def test_16_bit_colour_png_in_seven_passes() -> None:
+    """By hand: the passes of Adam7 (PNG specification, section 8.2), every row unfiltered."""
+    samples = SHIFTED[:16, 240:, :3]
+    passes = ((0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2))
+    data = b"".join(
+        b"\0" + row.astype(">u2").tobytes()
+        for y, x, down, right in (*passes, (1, 0, 2, 1))
+        for row in samples[y::down, x::right]
+    )
+    picture = load_image(png(16, 16, 2, data[1:], height=16, is_interlaced=True))
+    np.testing.assert_array_equal(picture.rgb, np.rint(samples / 257))
 
 
 @pytest.mark.parametrize(

@@ -111,8 +111,50 @@ def test_the_exit_code_at_the_front_door(number: signal.Signals, code: int, tmp_
             out, err = process.communicate(timeout=20)
         finally:
             process.kill()
-    assert (out, err) == ("saved\n", "nst: stopped, saved\n")
+    assert out == "saved\n"
+    assert err == ("stopping after this step; once more to stop at once\nnst: stopped, saved\n")
     assert process.returncode == code
+
+
+@posix
+@pytest.mark.parametrize("number", StopRequest.SIGNALS)
+def test_what_is_ignored_from_the_start_stays_ignored(number: signal.Signals) -> None:
+    """As `nohup` and `script &` start a program: the parent's SIG_IGN is inherited."""
+    program = """
+        import os, signal, sys
+        from nst.interrupt import StopRequest
+        with StopRequest() as stop:
+            os.kill(os.getpid(), int(sys.argv[1]))
+            print(stop.signal_number, signal.getsignal(int(sys.argv[1])).name, flush=True)
+    """
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        with start(program, str(number.value)) as process:
+            out, err = process.communicate(timeout=20)
+    finally:
+        signal.signal(number, before)
+    assert (out, err, process.returncode) == ("None SIG_IGN\n", "", 0)
+
+
+def test_the_first_signal_is_acknowledged_once() -> None:
+    said: list[str] = []
+    with StopRequest("saving; once more to stop", announce=said.append) as stop:
+        signal.raise_signal(signal.SIGINT)
+        assert stop.signal_number == signal.SIGINT
+        assert said == ["saving; once more to stop"]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+    assert said == ["saving; once more to stop"]
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), RuntimeError("reentrant call"), ValueError()])
+def test_a_terminal_that_is_gone_does_not_end_the_loop(error: Exception) -> None:
+    def fail(words: str) -> None:
+        raise error
+
+    with StopRequest(announce=fail) as stop:
+        signal.raise_signal(signal.SIGTERM)
+        assert stop.signal_number == signal.SIGTERM
 
 
 def test_handlers_are_put_back() -> None:

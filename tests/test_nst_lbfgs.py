@@ -199,6 +199,22 @@ def test_a_step_that_makes_it_worse_is_not_taken(monkeypatch: pytest.MonkeyPatch
     assert state.value < 4 * 0.05**2
 
 
+def test_a_step_that_climbs_once_it_is_clipped_is_shortened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By hand: of y - x along (10, 0.3) from (0.99, 0.5) the box leaves a climb of 0.29.
+
+    At 1/32 of it the climb of 0.3 / 32 is less than the descent of 0.01; nothing longer is tried.
+    """
+    direction = torch.tensor([10.0, 0.3], dtype=torch.float64)
+    monkeypatch.setattr(LBFGS, "_direction", lambda self, gradient: direction)
+    objective = Counted(lambda p: p[1] - p[0])
+    state = LBFGS(objective, torch.tensor([0.99, 0.5], dtype=torch.float64))
+    assert state.step()
+    assert state.evaluations == 2
+    assert state.image.tolist() == pytest.approx([1.0, 0.5 + 0.3 / 32])
+
+
 def test_a_value_that_is_not_finite_ends_it() -> None:
     """By hand: nothing is lower than what is no number, so no step is accepted."""
     state = LBFGS(lambda x: (math.nan, torch.ones_like(x)), torch.full((4,), 0.5))

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from torch import Tensor
 
+from nst.config import ObjectiveConfig
 from nst.encoder import LAYERS
 from nst.errors import ImageError, UsageError, WeightsError
 from nst.losses import LossTerms, LossWeights, PerceptualLoss, reduce_image
@@ -179,9 +180,10 @@ def test_find_preset() -> None:
     ("name", "content", "style", "message"),
     [
         ("johnson", None, (), "--preset must be one of pyramid, gatys, got johnson"),
-        ("pyramid", "relu6_1", (), "unknown layer relu6_1; choose from conv1_1, relu1_1"),
-        ("pyramid", None, ("relu1_1", "pool2/2"), "unknown layer pool2;"),
-        ("pyramid", "relu1_1/3", (), "relu1_1/3: the scale behind the slash must be"),
+        ("pyramid", "relu6_1", (), "--content-layer: unknown layer relu6_1; choose from conv1_1, "),
+        ("pyramid", None, ("relu1_1", "pool2/2"), "--style-layers: unknown layer pool2;"),
+        ("pyramid", "relu1_1/3", (), "--content-layer relu1_1/3: the scale behind the slash must"),
+        ("pyramid", None, ("relu1_1/3",), "--style-layers relu1_1/3: the scale behind the slash"),
         ("pyramid", "relu1_1/", (), "the scale behind the slash must be"),
         ("pyramid", "relu1_1/02", (), "the scale behind the slash must be"),
         ("pyramid", "", (), "unknown layer"),
@@ -199,7 +201,19 @@ def test_find_preset_refuses(
 @given(layer=st.sampled_from(LAYERS), scale=st.sampled_from([1, 2, 4, 8]))
 def test_a_tap_is_read_as_it_is_written(layer: str, scale: int) -> None:
     tap = Tap(layer, scale)
-    assert parse_tap(str(tap)) == tap
+    assert parse_tap(str(tap), flag="--x") == tap
+    assert parse_tap(f"  {tap} ", flag="--x") == tap
+
+
+def test_layers_of_the_settings_may_stand_apart(tiny_vgg: VGGWeights) -> None:
+    """By hand: as they are typed, with a space behind the comma."""
+    style = picture(64, 64)
+    config = ObjectiveConfig(style_layers="relu1_1, relu2_1/2", content_layer=" relu2_2")
+    preset = PerceptualLoss.from_config(tiny_vgg, style, config).preset
+    assert preset.style == (Tap("relu1_1"), Tap("relu2_1", 2))
+    assert preset.content == Tap("relu2_2")
+    with pytest.raises(UsageError, match="--style-layers: unknown layer"):
+        PerceptualLoss.from_config(tiny_vgg, style, ObjectiveConfig(style_layers=""))
 
 
 def gram(features: Tensor) -> tuple[np.ndarray, int]:

@@ -107,6 +107,59 @@ def test_help_shows_each_line_of_help() -> None:
     assert "settings" not in text.lower()
 
 
+@pytest.mark.parametrize("config", [OptimizeConfig, TrainConfig])
+@pytest.mark.parametrize("has_context", [False, True])
+def test_flags_that_would_change_nothing_are_refused(
+    config: type[Settings], has_context: bool
+) -> None:
+    """By hand: alpha and beta without the plain sums, given with their defaults or not."""
+    app = typer.Typer(add_completion=False)
+    seen: list[Settings] = []
+
+    def plain(settings: Settings) -> None:
+        seen.append(settings)
+
+    def with_context(settings: Settings, ctx: typer.Context) -> None:
+        assert ctx.get_parameter_source("strength") is not None
+        seen.append(settings)
+
+    app.command()(with_settings(config)(with_context if has_context else plain))
+
+    def call(*arguments: str) -> str:
+        done = CliRunner().invoke(app, list(arguments))
+        return "" if done.exception is None else str(done.exception)
+
+    weights = ("--content-weight", "1.0", "--style-weight", "3")
+    assert call(*weights) == (
+        "no use for --content-weight and --style-weight without --weights gatys;"
+        " add it or leave that out"
+    )
+    assert call(*weights[:2], "--weights", "balanced").startswith(
+        "no use for --content-weight without"
+    )
+    assert seen == []
+    assert call(*weights, "--weights", "gatys") == ""
+    assert call("--weights", "gatys") == ""
+    assert call() == ""
+    assert len(seen) == 3
+    # A setting of a file or of Python is not what was typed: an old run may be read.
+    config(style_weight=3.0)  # type: ignore[call-arg]
+
+
+def test_the_step_of_adam_needs_adam() -> None:
+    app = typer.Typer(add_completion=False)
+
+    @app.command()
+    @with_settings(OptimizeConfig)
+    def optimize(settings: OptimizeConfig) -> None:
+        assert settings.learning_rate == 0.1
+
+    arguments = ["--learning-rate", "0.1"]
+    with pytest.raises(UsageError, match="no use for --learning-rate without --optimizer adam"):
+        CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert CliRunner().invoke(app, [*arguments, "--optimizer", "adam"]).exit_code == 0
+
+
 @pytest.mark.parametrize(
     "arguments",
     [("--brush-size", "x"), ("--brush-size", "2.5"), ("--mood", "odd"), ("--colour", "red")],

@@ -83,6 +83,21 @@ def test_plain_lines_where_there_is_no_terminal(
     ]
 
 
+def test_the_time_left_of_a_run_that_is_resumed(
+    capsys: pytest.CaptureFixture[str], clock: Clock
+) -> None:
+    """By hand: 10 s a step, whatever was done before; the first report alone shows no speed."""
+    with progress("training", 1000) as bar:
+        for step in range(901, 904):
+            clock.now += 10.0
+            bar.update(step)
+    assert capsys.readouterr().err.splitlines() == [
+        "training 901/1000, 10 s so far",
+        "training 902/1000, 16:20 min left, 20 s so far",
+        "training 903/1000, 16:10 min left, 30 s so far",
+    ]
+
+
 def test_plain_lines_without_a_total(capsys: pytest.CaptureFixture[str], clock: Clock) -> None:
     with progress("frames", None) as bar:
         for second in range(1, 12):
@@ -115,6 +130,21 @@ def test_a_bar_on_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
         assert text in shown
     assert "\x1b[" in shown
     assert out.getvalue() == "out/3.jpg\n"
+
+
+@pytest.mark.parametrize(("step_s", "left"), [(1.0, "0:01:37"), (45.0, "1:12:45")])
+def test_the_time_left_on_a_bar(monkeypatch: pytest.MonkeyPatch, step_s: float, left: str) -> None:
+    """By hand: a run that is resumed at 900 of 1000 has 97 steps left after three; slow or fast."""
+    screen, clock = Terminal(), Clock()
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(sys, "stderr", screen)
+    monkeypatch.setattr("rich.console.monotonic", clock)
+    with progress("training", 1000) as bar:
+        for step in range(901, 904):
+            clock.now += step_s
+            bar.update(step)
+    assert left in screen.getvalue()
 
 
 def test_a_bar_without_a_total(monkeypatch: pytest.MonkeyPatch) -> None:

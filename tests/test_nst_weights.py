@@ -5,8 +5,10 @@ from __future__ import annotations
 import gc
 import hashlib
 import os
+import re
 from collections import OrderedDict
 from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -17,6 +19,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+import nst.download
 import nst.weights
 from nst.encoder import VGG19
 from nst.errors import WeightsError
@@ -25,6 +28,7 @@ from nst.weights import (
     ENVIRONMENT,
     IMAGENET_MEAN,
     IMAGENET_STD,
+    TORCHVISION_SHA256,
     find_weights,
     hash_of_tensors,
     load_weights,
@@ -339,6 +343,53 @@ def test_download_is_announced_once_and_kept(
     assert cached() == [offered.name]
 
 
+class Bar:
+    """Takes the place of a progress bar, and of what makes one."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[str, float | None]] = []
+        self.steps: list[float] = []
+
+    @contextmanager
+    def __call__(self, label: str, total: float | None) -> Iterator[Bar]:
+        self.shown.append((label, total))
+        yield self
+
+    def update(self, completed: float, note: str = "") -> None:
+        self.steps.append(completed)
+
+
+def test_download_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand: in parts, up to its size, in MB of 2^20 bytes; nothing from the cache."""
+    offered = offer(tmp_path, monkeypatch)
+    monkeypatch.setattr(nst.download, "CHUNK_BYTES", 1000)
+    bar = Bar()
+    for _ in range(2):
+        find_weights(bars=bar)
+    size = offered.stat().st_size
+    assert bar.shown == [("VGG-19, MB", size / 1000)]
+    assert len(bar.steps) == -(-size // 1000)
+    assert bar.steps == sorted(bar.steps)
+    assert bar.steps[-1] == size / 1000
+
+
+@pytest.mark.parametrize("place", ["the download", "the cache"])
+def test_all_digits_of_the_hash_count(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    """By hand: a file whose hash agrees in the eight digits of its name, and in no others."""
+    offered = offer(tmp_path, monkeypatch)
+    digits = hashlib.sha256(offered.read_bytes()).hexdigest()
+    if place == "the cache":
+        find_weights()
+    monkeypatch.setattr(nst.weights, "TORCHVISION_SHA256", digits[:8] + "0" * 56)
+    with pytest.raises(WeightsError, match=r"its hash is|damaged, its SHA-256"):
+        find_weights()
+    monkeypatch.setattr(nst.weights, "TORCHVISION_SHA256", digits)
+    (torchvision_cache() / offered.name).unlink(missing_ok=True)
+    assert find_weights().sha256 == digits
+
+
 def test_download_of_something_else_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,8 +439,6 @@ def broken_server() -> Iterator[str]:
         thread.join()
 
 
-# torch.hub leaves the socket of a download that failed to the garbage collector.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("place", ["/cut/vgg19-00000000.pth", "/missing/vgg19-00000000.pth"])
 def test_download_that_fails(
     broken_server: str, place: str, monkeypatch: pytest.MonkeyPatch
@@ -423,6 +472,8 @@ def test_torchvisions_address_carries_a_hash() -> None:
     url = torchvision_url()
     assert url.startswith("https://download.pytorch.org/models/")
     assert url.endswith("/vgg19-dcbb9e9d.pth")
+    assert TORCHVISION_SHA256.startswith("dcbb9e9d")
+    assert re.fullmatch("[0-9a-f]{64}", TORCHVISION_SHA256)
 
 
 # The hash of tensors.

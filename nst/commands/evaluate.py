@@ -25,6 +25,9 @@ def evaluate(
     ],
     vgg: Annotated[str | None, typer.Option("--vgg", help="VGG-19 weights.")] = None,
     provider: Annotated[Provider, typer.Option("--provider", help="Where it runs.")] = "auto",
+    device: Annotated[
+        str, typer.Option("--device", help="Where it is judged: auto, cpu, cuda, cuda:1 or mps.")
+    ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Print J, S and C of a model on photographs it has not seen.
@@ -33,26 +36,37 @@ def evaluate(
     to multiples of 8, after rounding to uint8. Figures made with other VGG-19 weights are not
     comparable; the first line says which were used.
     """
+    import torch
+
     from infer.stylizer import Stylizer
     from nst.image import find_images, load_image
     from nst.judge import STYLE_PX, fit_photograph, judge, mean_score
     from nst.losses import PerceptualLoss
+    from nst.runtime import choose_device, describe
     from nst.tensors import load_style
     from nst.weights import find_weights
 
     files = find_images(photos)
     if not files:
         raise DataError(f"--photos {photos}: no photographs in it")
-    image, _ = load_style(style, STYLE_PX)
-    criterion = PerceptualLoss.from_config(
-        find_weights(vgg, announce=say), image, ObjectiveConfig(vgg=vgg)
-    )
+    where = choose_device(device)
+    image, style_picture = load_style(style, STYLE_PX)
+    weights = find_weights(vgg, announce=say, bars=progress)
+    criterion = PerceptualLoss.from_config(weights, image.to(where), ObjectiveConfig(vgg=vgg))
     stylizer = Stylizer(model, provider=provider, size=None)
     say(criterion.describe())
+    say(f"judged on {describe(where, torch.float32)}; {stylizer.session.describe_provider()}")
+    for note in style_picture.notes:
+        say(f"{style}: {note}")
     scores = []
-    with progress("judging", len(files)) as bar:
+    # The protocol's float32: cuDNN rounds convolutions to TF32 unless told otherwise.
+    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    with progress("judging", len(files)) as bar, exact:
         for done, file in enumerate(files, start=1):
-            photo = fit_photograph(load_image(file).rgb)
+            picture = load_image(file)
+            for note in picture.notes:
+                say(f"{file}: {note}")
+            photo = fit_photograph(picture.rgb)
             try:
                 scores += judge(lambda rgb: stylizer.run(rgb[None])[0], [photo], criterion)
             except ImageError as error:  # too narrow for the layers of the objective
