@@ -64,10 +64,6 @@ Bars = Callable[[str, float | None], AbstractContextManager[Progress]]
 """What ``progress`` is: handed to code that takes long and prints nothing itself."""
 
 
-Bars = Callable[[str, float | None], AbstractContextManager[Progress]]
-"""What ``progress`` is: handed to code that takes long and prints nothing itself."""
-
-
 @contextmanager
 def progress(label: str, total: float | None) -> Iterator[Progress]:
     """Show the advance of a long command on stderr, with the time that is left.

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 import nst.commands.contest
+import nst.commands.feed_rates
 from nst.cli import main
 from nst.commands.contest import Contestant, OurSide, PlainSide, Setting
 from nst.commands.plain_loop import PlainLoop, _plain_gram, random_vgg
@@ -130,6 +131,7 @@ def test_the_command_prints_a_table(
     """By hand: one line a side, precision and batch, and ratios pair by pair."""
     monkeypatch.setattr(nst.commands.contest, "Contestant", Stopwatch)
     monkeypatch.setattr(nst.commands.contest, "matrix_rate", lambda *_: 1e12)
+    monkeypatch.setattr(nst.commands.feed_rates, "COUNTED_S", 0.01)
     arguments = ["bench", "train", "--steps", "1", "--size", "64", "--width", "8"]
     arguments += ["--batch", "1", "--batch", "2", "--device", "cpu"]
     with pytest.raises(SystemExit) as caught:
@@ -149,6 +151,8 @@ def test_the_command_prints_a_table(
     plain, ours = record["rows"][:2]
     assert ours["ratio"] == plain["seconds"][0] / ours["seconds"][0]
     assert plain["ratio"] == 1
+    assert len(record["photographs_per_s"]) == 3
+    assert all(rate > 0 for rate in record["photographs_per_s"].values())
 
 
 def test_floating_point_operations_by_hand(small_contest: None, tiny_vgg: VGGWeights) -> None:

@@ -42,6 +42,7 @@ def bench_train(
     its share of what a big matrix product reaches on this device in the same precision.
     """
     from nst.commands.contest import PLAIN, Setting, describe_machine, matrix_rate, run_round
+    from nst.commands.feed_rates import feed_rates
     from nst.presets import find_preset
     from nst.runtime import choose_device, choose_precision, precision_name
     from train.config import WIDTHS
@@ -67,12 +68,16 @@ def bench_train(
             rows += run_round(sides, dataclasses.replace(setting, batch=count), steps)
     for row in rows:
         row["peak_share"] = row["flops_per_s"] / peak[row["precision"]]
+    rates = feed_rates(size=size, batch=batches[0], device=where)
     if json:
         what = {"size": size, "width": width, "preset": preset, "steps": steps}
-        result_json({"machine": machine, "setting": what, "matrix_flops_per_s": peak, "rows": rows})
+        figures = {"matrix_flops_per_s": peak, "rows": rows, "photographs_per_s": rates}
+        result_json({"machine": machine, "setting": what, **figures})
         return
     result(f"{size} px, width {width}, preset {preset}; medians of {steps} steps")
     _print_table(rows)
+    for name, rate in rates.items():
+        result(f"photographs {name}: {rate:,.0f} images/s")
 
 
 def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
