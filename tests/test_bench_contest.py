@@ -155,6 +155,13 @@ def test_the_command_prints_a_table(
     assert all(rate > 0 for rate in record["photographs_per_s"].values())
 
 
+def test_the_profile_names_kernels(small_contest: None) -> None:
+    """By hand: convolutions and their gradients are among what takes longest."""
+    table = nst.commands.contest.profile_step(setting())
+    assert "convolution_backward" in table
+    assert "Self CPU" in table
+
+
 def test_floating_point_operations_by_hand(small_contest: None, tiny_vgg: VGGWeights) -> None:
     """By hand: twice the pictures are twice the operations of the network and the loss."""
     one, two = (

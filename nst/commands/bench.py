@@ -31,6 +31,9 @@ def bench_train(
     steps: Annotated[int, typer.Option(help="Steps of each that are counted.", min=1)] = 5,
     preset: Annotated[str, typer.Option(help="pyramid or gatys.")] = "pyramid",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda ...")] = "auto",
+    profile: Annotated[
+        bool, typer.Option("--profile", help="Show where the time of our step goes, by kernel.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Training steps of ours against the plain loop, in turns, in one run.
@@ -41,7 +44,14 @@ def bench_train(
     random weights: time does not depend on them. Behind each time stand the rate of arithmetic and
     its share of what a big matrix product reaches on this device in the same precision.
     """
-    from nst.commands.contest import PLAIN, Setting, describe_machine, matrix_rate, run_round
+    from nst.commands.contest import (
+        PLAIN,
+        Setting,
+        describe_machine,
+        matrix_rate,
+        profile_step,
+        run_round,
+    )
     from nst.commands.feed_rates import feed_rates
     from nst.presets import find_preset
     from nst.runtime import choose_device, choose_precision, precision_name
@@ -78,6 +88,8 @@ def bench_train(
     _print_table(rows)
     for name, rate in rates.items():
         result(f"photographs {name}: {rate:,.0f} images/s")
+    if profile:
+        result(profile_step(dataclasses.replace(setting, precision=fast)))
 
 
 def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:

@@ -226,6 +226,20 @@ def matrix_rate(device: torch.device, precision: Precision) -> float:
     return 2 * side**3 / min(seconds)
 
 
+def profile_step(setting: Setting) -> str:
+    """Return a table of the kernels of our step, those that take longest first."""
+    side = OurSide(setting)
+    activities = [torch.profiler.ProfilerActivity.CPU]
+    if side.device.type == "cuda":
+        activities.append(torch.profiler.ProfilerActivity.CUDA)
+    side.step()
+    with torch.profiler.profile(activities=activities) as profiler:
+        time_step(side)
+    order = f"self_{side.device.type}_time_total"
+    table: str = profiler.key_averages().table(sort_by=order, row_limit=25)
+    return table
+
+
 def describe_machine(device: torch.device) -> dict[str, Any]:
     """Return what the figures depend on."""
     name = platform.processor() or platform.machine()
