@@ -38,7 +38,7 @@ class ObjectiveConfig(Settings):
         None, "VGG-19 weights; else $NST_VGG19, else torchvision's download (548 MB)."
     )
     device: str = setting("auto", "auto, cpu, cuda, cuda:1 or mps.")
-    seed: int = setting(0, "Seed of everything that is drawn.", low=0)
+    seed: int = setting(0, "Seed of everything that is drawn.", low=0, high=2**63 - 1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -61,6 +61,7 @@ def describe(error: OSError) -> str:
         errno.ENOENT: "no such file or folder",
         errno.EISDIR: "it is a folder",
         errno.ENOTDIR: "a file stands where a folder is needed",
+        errno.EEXIST: "a file stands where a folder is needed",
     }
     return known.get(error.errno or 0, (error.strerror or str(error)).lower())
 

@@ -13,7 +13,7 @@ from nst.terminal import say
 
 
 class Stopped(NSTError):
-    """A long command was asked to stop and has saved what it had; exit code 130 or 143."""
+    """A long command was asked to stop and has saved what it had; exit code 130, 143 or 129."""
 
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
@@ -21,7 +21,9 @@ class Stopped(NSTError):
 
 
 class StopRequest:
-    """Context in which the first Ctrl-C or SIGTERM sets ``signal_number`` and is acknowledged.
+    """Context in which the first Ctrl-C, SIGTERM or SIGHUP only sets ``signal_number``.
+
+    It is acknowledged in a few words.
 
     The loop looks at ``signal_number`` where it can save and end; a second signal acts at once as
     it would have without this. A signal that the process was started to ignore (``nohup``,
@@ -33,7 +35,9 @@ class StopRequest:
         announce: Who says it.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = tuple(
+        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+    )
 
     def __init__(
         self,

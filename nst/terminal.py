@@ -10,10 +10,10 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Protocol
 
-from nst.errors import NSTError
+from nst.errors import NSTError, OutputError
 
 LINE_INTERVAL_S = 10.0
 """Where stderr is no terminal, a progress line is printed this often."""
@@ -22,18 +22,38 @@ SPEED_PERIOD_S = 600.0
 
 
 def say(message: str) -> None:
-    """Print one line of talk to stderr, above a progress bar where there is one."""
-    print(message, file=sys.stderr, flush=True)
+    """Print one line of talk to stderr, above a progress bar where there is one.
+
+    Nothing ends because nobody listens: a stderr that is closed, full or gone is passed over.
+    """
+    with suppress(OSError, ValueError):
+        if sys.stderr is not None:  # as with 2>&-; print would take stdout
+            print(message, file=sys.stderr, flush=True)
 
 
 def result(text: str) -> None:
-    """Print one line of result to stdout."""
-    print(text, flush=True)
+    """Print one line of result to stdout.
+
+    Raises:
+        OutputError: stdout is closed, or its disk is full.
+    """
+    if sys.stdout is None:
+        raise OutputError(f"stdout is closed and cannot take: {text}")
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        raise  # the reader has had enough, as `head` does: no news
+    except OSError as error:
+        raise OutputError(f"stdout: cannot be written, {error.strerror}: {text}") from error
 
 
 def result_json(values: Mapping[str, Any]) -> None:
-    """Print one result as a line of JSON to stdout."""
-    print(json.dumps(values), flush=True)
+    """Print one result as a line of JSON to stdout.
+
+    Raises:
+        OutputError: stdout is closed, or its disk is full.
+    """
+    result(json.dumps(values))
 
 
 @contextmanager
@@ -74,7 +94,7 @@ def progress(label: str, total: float | None) -> Iterator[Progress]:
         label: What is being done.
         total: At which value it is done; None when that is not known.
     """
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield _Lines(label, total)
         return
     from rich.console import Console
@@ -132,11 +152,7 @@ class _Lines:
             if added > 0 and not is_last:
                 left = since * (self.total - completed) / added
                 text += f", {format_duration(left)} left"
-        print(
-            f"{text}, {format_duration(elapsed)} so far  {note}".rstrip(),
-            file=sys.stderr,
-            flush=True,
-        )
+        say(f"{text}, {format_duration(elapsed)} so far  {note}".rstrip())
 
 
 def format_duration(seconds: float) -> str:

@@ -173,7 +173,12 @@ def test_floating_point_operations_by_hand(small_contest: None, tiny_vgg: VGGWei
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [(["--width", "12"], "--width must be"), (["--preset", "x"], "--preset must be")],
+    [
+        (["--width", "12"], "--width must be"),
+        (["--preset", "x"], "--preset must be"),
+        (["--size", "65"], "--size must be a multiple of 8"),
+        (["--batch", "0"], "--batch must be at least 1"),
+    ],
 )
 def test_an_error_is_one_line(
     small_contest: None, capsys: pytest.CaptureFixture[str], flags: list[str], expected: str

@@ -178,6 +178,11 @@ def test_a_missing_checkpoint_gives_way_to_the_one_before(
     assert_same_to_the_bit(run, finished_run)
 
 
+def test_a_checkpoint_in_place_of_the_folder_is_refused(run: Path) -> None:
+    with pytest.raises(NSTError, match=rf"name the run folder, {run}"):
+        train("--resume", run / LAST)
+
+
 def test_two_damaged_checkpoints_are_refused(run: Path) -> None:
     for name in (LAST, PREVIOUS):
         (run / name).write_bytes(cut((run / name).read_bytes()))

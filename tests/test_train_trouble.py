@@ -12,6 +12,7 @@ import torch
 import typer
 from numpy.typing import NDArray
 
+import train.loop
 from nst.checkpoint import load_checkpoint
 from nst.errors import TrainingError
 from nst.losses import ContentTarget, LossTerms, PerceptualLoss
@@ -88,6 +89,37 @@ def test_a_gradient_that_is_not_finite_changes_nothing(
     training_step(learner, criterion, crops, torch.float32)
     assert (int(learner.skipped), int(learner.skipped_in_a_row)) == (2, 0)
     assert not torch.equal(state_of(learner)["to_rgb.conv.weight"], before["to_rgb.conv.weight"])
+
+
+@pytest.mark.parametrize("grey", [0, 128, 255])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_photograph_of_one_colour_counts_for_nothing(
+    criterion: Moody, crops: torch.Tensor, grey: int, dtype: torch.dtype
+) -> None:
+    """By invariant: the gradient is three quarters of that of the other three; no overflow."""
+    config = TrainConfig(width=8, size=64, steps=10)
+    flat = crops.clone()
+    flat[3] = grey
+    gradients = []
+    for batch in (flat, crops[:3]):
+        learner = Learner.new(config, CPU)
+        backward(learner, criterion, batch, dtype)
+        gradients.append(gradient_of(learner))
+    difference = torch.linalg.vector_norm(gradients[0] - 0.75 * gradients[1])
+    tolerance = 1e-4 if dtype == torch.float32 else 0.1
+    assert difference <= tolerance * torch.linalg.vector_norm(gradients[0])
+
+
+def test_an_absurd_gradient_is_skipped(
+    criterion: Moody, crops: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: finite, but it would spoil the second moments of Adam for thousands of steps."""
+    learner = Learner.new(TrainConfig(width=8, size=64, steps=10), CPU)
+    training_step(learner, criterion, crops, torch.float32)
+    assert int(learner.skipped) == 0
+    monkeypatch.setattr(train.loop, "GREATEST_NORM", 1e-9)
+    training_step(learner, criterion, crops, torch.float32)
+    assert int(learner.skipped) == 1
 
 
 def test_the_counts_of_a_record_stay_what_they_were(criterion: Moody, crops: torch.Tensor) -> None:

@@ -1,7 +1,7 @@
 """The training loop: it computes and yields records; printing and saving are the caller's.
 
-Nothing in a step waits for the device. A step whose gradient is not finite changes nothing: the
-fused optimiser reads that as a flag on the device, and the record carries the count.
+Nothing in a step waits for the device. A step whose gradient is not finite, or absurd, changes
+nothing: the fused optimiser reads that as a flag on the device, and the record carries the count.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from nst.losses import LossTerms, PerceptualLoss
+from nst.losses import LEAST_CONTRAST, LossTerms, PerceptualLoss
 from nst.runtime import autocast, is_out_of_memory
 from nst.tensors import as_rgb
 from nst.transformer import TransformerNet
 from train.config import TrainConfig
+
+GREATEST_NORM = 1e5
+"""A gradient beyond this is as bad as one that is not finite: a thousand times what is usual, it
+would spoil the second moments of Adam for thousands of steps."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,7 +168,7 @@ def training_step(
     terms = backward(learner, criterion, crops, dtype)
     gradients = [p.grad for p in learner.network.parameters() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
-    is_bad = ~(norm.isfinite() & terms.per_picture.isfinite().all())
+    is_bad = ~((norm < GREATEST_NORM) & terms.per_picture.isfinite().all())
     # The fused kernel itself leaves weights and moments alone when this is 1.
     optimizer.found_inf = is_bad.float()  # type: ignore[attr-defined]
     optimizer.step()
@@ -190,9 +194,19 @@ def backward(
             with autocast(photographs.device, dtype):
                 target = criterion.content_target(photographs)
                 terms: LossTerms = criterion(learner.parallel(photographs), target)
-            (terms.per_picture.sum() / len(crops)).backward()  # type: ignore[no-untyped-call]
+            weighted = terms.per_picture * _has_structure(photographs)
+            (weighted.sum() / len(crops)).backward()  # type: ignore[no-untyped-call]
         parts.append(terms.detach())
     return LossTerms.join(parts)
+
+
+def _has_structure(photographs: Tensor) -> Tensor:
+    """Return 0 for photographs of one colour and 1 for the others, ``(B,)``.
+
+    Every norm divides by the deviation, which is then nothing: fifteen norms make the gradient of
+    one white crop overflow.
+    """
+    return (photographs.flatten(2).std(2).amax(1) > LEAST_CONTRAST).to(photographs.dtype)
 
 
 def compile_step(learner: Learner, criterion: PerceptualLoss, *, backend: str = "inductor") -> None:

@@ -43,6 +43,8 @@ from nst.settings import from_dict, to_toml
 from train.config import TrainConfig
 from train.loop import Learner
 
+FOR_READING = "# For reading: a run that is resumed takes its settings from the checkpoint."
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
@@ -96,7 +98,7 @@ class Run:
     def save_config(self) -> None:
         """Write the settings for people to read."""
         with atomic_write(self.folder / "config.toml") as file:
-            file.write(to_toml(self.config).encode())
+            file.write(f"{FOR_READING}\n{to_toml(self.config)}".encode())
 
     def list_bad_files(self, reasons: list[str]) -> None:
         """Write down which photographs could not be read, where there are any."""
@@ -165,6 +167,8 @@ def load_newest(folder: Path) -> tuple[Checkpoint, str | None]:
     Raises:
         CheckpointError: There is none.
     """
+    if folder.is_file():
+        raise CheckpointError(f"--resume {folder}: name the run folder, {folder.parent}")
     if not folder.is_dir():
         raise CheckpointError(f"--resume {folder}: no such run folder")
     try:

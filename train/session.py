@@ -124,18 +124,20 @@ class Session:
             is_saved = record.step % config.checkpoint_every == 0 or is_last
             if (is_saved or record.step % CHECK_EVERY == 0) and self._is_in_trouble(record):
                 return True
+            line = None
             if record.step % config.log_every == 0 or is_last:
                 images_per_s, elapsed_s = watch.lap(record.step)
                 line = LogLine.of(
                     record, images_per_s=images_per_s, elapsed_s=elapsed_s, mean=self.ranks.mean
                 )
                 diary.note(line)
-                yield line
             with watch.paused():
                 if is_saved:
                     diary.save()
                 if config.has_preview(record.step):
                     diary.picture()
+            if line is not None:
+                yield line  # when all is written: whoever shows it may fail
             if is_last:
                 break
         return False
@@ -161,7 +163,7 @@ class Session:
             raise TrainingError(
                 f"the gradient is not finite at step {failed_at} and was not with a lower learning"
                 f" rate; the checkpoint of step {learner.step} is good, but begin anew with other"
-                " settings: --precision float32, a lower --learning-rate or --style-strength"
+                " settings: --precision float32, a lower --learning-rate, other --vgg weights"
             )
         self.reading.announce(
             f"step {failed_at}: {SKIPS_ALLOWED} gradients or more in a row are not finite; back to"

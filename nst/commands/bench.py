@@ -8,7 +8,6 @@ from typing import Annotated, Any
 
 import typer
 
-from nst.errors import UsageError
 from nst.settings import Precision
 from nst.terminal import progress, result, result_json, say
 
@@ -55,14 +54,12 @@ def bench_train(
     from nst.commands.feed_rates import feed_rates
     from nst.presets import find_preset
     from nst.runtime import choose_device, choose_precision, precision_name
-    from train.config import WIDTHS
+    from train.config import TrainConfig
 
-    if width not in WIDTHS:
-        raise UsageError(f"--width must be one of {WIDTHS}, got {width}")
     find_preset(preset)
     batches = batch or [4]
-    if min(batches) < 1:
-        raise UsageError(f"--batch must be at least 1, got {min(batches)}")
+    for count in batches:
+        TrainConfig(width=width, size=size, batch=count)  # refuses what cannot be
     where = choose_device(device)
     fast = precision_name(choose_precision("auto", where))
     sides: list[tuple[str, Precision]] = [(PLAIN, "float32"), ("nst", "float32")]
