@@ -176,7 +176,10 @@ def load_newest(folder: Path) -> tuple[Checkpoint, str | None]:
     except CheckpointError as error:
         if not (folder / PREVIOUS).is_file():
             raise
-        return load_checkpoint(folder / PREVIOUS), f"{error}; going on from {PREVIOUS}"
+        try:
+            return load_checkpoint(folder / PREVIOUS), f"{error}; going on from {PREVIOUS}"
+        except CheckpointError as worse:
+            raise CheckpointError(f"{error}; {worse}; nothing is left, begin anew") from None
 
 
 def run_of(folder: Path, header: Mapping[str, Any]) -> Run:

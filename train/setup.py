@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from nst.errors import DataError
+from nst.errors import CheckpointError, DataError
 from nst.files import sha256_of
 from nst.image import Picture
 from nst.losses import PerceptualLoss
@@ -117,7 +117,11 @@ def resumed_session(
         reading.announce(note)
     run = run_of(folder, checkpoint.header)
     config = run.config.replace(**places)
-    run = dataclasses.replace(run, config=config, data=list(data or run.data))
+    run = dataclasses.replace(run, config=config, data=_places_of(data) if data else run.data)
+    if not run.style_file.is_file():
+        raise CheckpointError(
+            f"{folder}: the style image is gone; put it back, as style.jpg or style.png"
+        )
     inputs = _prepare(run.style_file, run.data, config, reading, ranks, run=run)
     session = _session(inputs, config, folder, run.style_file, run.data)
     session.run = run
@@ -132,6 +136,11 @@ def resumed_session(
 
     ranks.first_does(go_on)
     return session
+
+
+def _places_of(data: Sequence[str]) -> list[str]:
+    """Write paths so that they can be found from elsewhere."""
+    return [str(Path(name).absolute()) if Path(name).exists() else name for name in data]
 
 
 def _changes(header: Mapping[str, Any], device: torch.device) -> Iterator[str]:
@@ -215,7 +224,7 @@ def _session(
         config=config,
         style_name=style_name_of(style),
         style_sha256=sha256_of(style),
-        data=list(data),
+        data=_places_of(data),
         data_identity=inputs.photographs.identity,
         vgg_sha256=inputs.weights.sha256,
     )
