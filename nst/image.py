@@ -175,13 +175,17 @@ def check_output(
 
     Raises:
         UsageError: The format is unknown or cannot hold this.
-        OutputError: The file exists.
+        OutputError: The file exists, or its name is too long.
     """
     path = Path(path)
     check_format(path.suffix, has_alpha=has_alpha, bits=bits, source=str(path))
-    if path.is_dir():
+    try:
+        is_folder, is_there = path.is_dir(), path.exists()
+    except OSError as error:  # a name that is too long
+        raise OutputError(f"{path}: cannot be written, {describe(error)}") from error
+    if is_folder:
         raise OutputError(f"{path} is a folder; name a file")
-    if path.exists() and not overwrite:
+    if is_there and not overwrite:
         raise OutputError(f"{path} exists; pass --overwrite to replace it")
 
 
@@ -250,7 +254,7 @@ def _low_bytes(file: BinaryIO, raw_mode: str) -> Image.Image:
     """Decode a file once more, this time the bytes of its 16-bit samples that Pillow drops."""
     image = Image.open(file, formats=READ_FORMATS)
     image.tile = [
-        tile._replace(args=raw_mode if isinstance(tile.args, str) else (raw_mode, *tile.args[1:]))
+        tile._replace(args=(raw_mode, *tile.args[1:]) if isinstance(tile.args, tuple) else raw_mode)
         for tile in image.tile
     ]
     image.load()

@@ -7,7 +7,7 @@ noise is asked for; pixels stay in [0, 1]; big pictures are painted coarse to fi
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -15,7 +15,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nst.config import OptimizeConfig
-from nst.errors import UsageError
+from nst.errors import InferenceError, UsageError
+from nst.footprint import check_memory, is_out_of_memory
 from nst.lbfgs import LBFGS
 from nst.losses import ContentTarget, LossTerms, PerceptualLoss
 from nst.runtime import autocast, choose_precision
@@ -61,28 +62,42 @@ def optimize(
 ) -> Iterator[OptimizeRecord]:
     """Paint one photograph and yield a record for each accepted iteration.
 
+    Pictures are painted as they are given, where they are given: ``size``, ``style_size``,
+    ``device`` and an ``init`` that names a file are applied by ``nst.canvas.load_canvas``, ``vgg``
+    by ``nst.weights.find_weights``.
+
     Args:
         photograph: RGB in [0, 1], ``(1, 3, H, W)``, in the size of the result.
-        style: RGB in [0, 1], ``(1, 3, h, w)``, in the size of ``config.style_size``.
+        style: RGB in [0, 1], ``(1, 3, h, w)``, on the same device.
         weights: VGG-19.
-        config: Settings; ``size`` and ``style_size`` have been applied by the caller.
+        config: All other settings.
         start: The picture to begin with when ``config.init`` names a file, any size.
 
     Raises:
         ImageError: A picture is too small or the style image is flat.
+        InferenceError: The memory is too small; what was yielded until then is worth keeping.
         UsageError: ``init`` asks for a start that was not given; too many scales.
     """
-    scales = config.scales or scales_for(photograph.shape[-2], photograph.shape[-1])
+    scales = config.scales or scales_for(photograph.shape[-2:], style.shape[-2:])
     _check_coarsest(scales, {"photograph": photograph, "style image": style})
-    image = _first_image(photograph, config, start)
+    check_memory(photograph, style, weights, config)
+    image = _first_image(photograph, 2 ** (scales - 1), config, start)
     for scale in range(1, scales + 1):
-        factor = 2 ** (scales - scale)
+        is_full, factor = False, 2 ** (scales - scale)
         photo_now, style_now = _reduce(photograph, factor), _reduce(style, factor)
-        criterion = PerceptualLoss.from_config(weights, style_now, config)
-        image = _resize(image, photo_now.shape[-2], photo_now.shape[-1])
-        for record in _one_scale(image, photo_now, criterion, config, scale, scales):
-            yield record
-            image = record.image
+        try:
+            criterion = PerceptualLoss.from_config(weights, style_now, config)
+            image = _resize(image, photo_now.shape[-2], photo_now.shape[-1])
+            for record in _one_scale(image, photo_now, criterion, config, scale, scales):
+                yield record
+                image = record.image
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            is_full = True
+        if is_full:  # raised here, where the error no longer holds the tensors that were too many
+            size = f"{photo_now.shape[-1]}x{photo_now.shape[-2]}"
+            raise InferenceError(f"not enough memory to paint at {size} px; give a smaller --size")
 
 
 def _one_scale(
@@ -181,25 +196,33 @@ def _reason(totals: list[float], evaluations: int, config: OptimizeConfig) -> st
     return ""
 
 
-def _first_image(photograph: Tensor, config: OptimizeConfig, start: Tensor | None) -> Tensor:
+def _first_image(
+    photograph: Tensor, factor: int, config: OptimizeConfig, start: Tensor | None
+) -> Tensor:
     if config.init == "content":
         return photograph
     if config.init == "noise":
+        # In the coarsest size: noise that is reduced is averaged to a flat grey.
+        shape = (1, 3, *_reduced(photograph, factor))
         generator = torch.Generator().manual_seed(config.seed)
-        noise = torch.randn(photograph.shape, generator=generator).to(photograph.device)
+        noise = torch.randn(shape, generator=generator).to(photograph.device)
         return (NOISE_MEAN + NOISE_DEVIATION * noise).clamp(0, 1)
     if start is None:
         raise UsageError(f"--init must be content, noise or a picture file, got {config.init}")
     return start.to(photograph.device)
 
 
-def scales_for(height: int, width: int) -> int:
-    """Return how many sizes lead to a picture from a long side of at most ``COARSE_PX``.
+def scales_for(photograph: Sequence[int], style: Sequence[int]) -> int:
+    """Return how many sizes lead to a photograph from a long side of at most ``COARSE_PX``.
 
-    Each is twice the last. A long and narrow picture gets fewer, so that its short side keeps
-    ``LEAST_PX``.
+    Each is twice the last. A long and narrow photograph and a small style image, which is reduced
+    along with it, get fewer, so that the short sides keep ``LEAST_PX``.
+
+    Args:
+        photograph: Height and width, px.
+        style: Height and width, px.
     """
-    long_side, short_side, scales = max(height, width), min(height, width), 1
+    long_side, short_side, scales = max(photograph), min(*photograph, *style), 1
     while long_side > COARSE_PX and short_side >= 2 * LEAST_PX:
         long_side, short_side = (long_side + 1) // 2, short_side // 2
         scales += 1
@@ -215,9 +238,13 @@ def _check_coarsest(scales: int, pictures: dict[str, Tensor]) -> None:
             )
 
 
+def _reduced(image: Tensor, factor: int) -> tuple[int, int]:
+    height, width = image.shape[-2:]
+    return max(1, round(height / factor)), max(1, round(width / factor))
+
+
 def _reduce(image: Tensor, factor: int) -> Tensor:
-    height, width = (max(1, round(side / factor)) for side in image.shape[-2:])
-    return _resize(image, height, width)
+    return _resize(image, *_reduced(image, factor))
 
 
 def _resize(image: Tensor, height: int, width: int) -> Tensor:

@@ -66,13 +66,12 @@ def layout_of(image: ImageFile.ImageFile, *, name: str) -> Layout:
         ImageError: Pillow would decode the file wrongly without a word.
     """
     if image.format == "PNG":
-        raw_mode = str(image.tile[0].args) if image.tile else ""  # as "RGB;16B", "L;4", "L"
+        raw_mode = _raw_mode(image)  # as "RGB;16B", "L;4", "L"
         bits = raw_mode.partition(";")[2].removesuffix("B")
         return Layout(bits=int(bits) if bits.isdigit() else 8, low_bytes=_low_bytes(raw_mode))
     if isinstance(image, TiffImageFile):
         tags = image.tag_v2
         bits = max(tags.get(_TIFF_BITS, (8,)))
-        raw_mode = str(image.tile[0].args[0]) if image.tile else ""
         if bits > 8 and tags.get(_TIFF_PLANAR, 1) == 2:
             raise ImageError(
                 f"{name} is a {bits}-bit TIFF with a plane for each colour, which is not read;"
@@ -81,9 +80,14 @@ def layout_of(image: ImageFile.ImageFile, *, name: str) -> Layout:
         return Layout(
             bits=bits,
             is_inverted=bits > 8 and tags.get(_TIFF_PHOTOMETRIC) == 0,
-            low_bytes=_low_bytes(raw_mode),
+            low_bytes=_low_bytes(_raw_mode(image)),
         )
     return Layout()
+
+
+def _raw_mode(image: ImageFile.ImageFile) -> str:
+    args = image.tile[0].args if image.tile else None
+    return args if isinstance(args, str) else str(args[0]) if args else ""
 
 
 def _low_bytes(raw_mode: str) -> str:

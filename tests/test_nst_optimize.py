@@ -15,8 +15,8 @@ from torch import Tensor
 
 import nst.lbfgs
 from nst.config import OptimizeConfig
-from nst.errors import ImageError, UsageError
-from nst.losses import LossTerms, PerceptualLoss
+from nst.errors import ImageError, InferenceError, UsageError
+from nst.losses import ContentTarget, LossTerms, PerceptualLoss
 from nst.optimize import OptimizeRecord, optimize, scales_for
 from nst.tensors import load_style, to_tensor
 from nst.weights import VGGWeights
@@ -108,21 +108,47 @@ def test_it_starts_from_a_picture_of_any_size(
 
 
 @pytest.mark.parametrize(
-    ("height", "width", "scales"),
+    ("photograph", "style", "scales"),
     [
-        (1, 1, 1),
-        (300, 512, 1),
-        (513, 300, 2),
-        (1000, 1024, 2),
-        (1025, 1025, 3),
-        (2048, 1000, 3),
-        (4096, 64, 3),
-        (30, 4096, 1),
+        ((1, 1), (512, 512), 1),
+        ((300, 512), (512, 512), 1),
+        ((513, 300), (512, 512), 2),
+        ((1000, 1024), (512, 512), 2),
+        ((1025, 1025), (512, 512), 3),
+        ((2048, 1000), (512, 512), 3),
+        ((4096, 64), (512, 512), 3),
+        ((30, 4096), (512, 512), 1),
+        ((4096, 4096), (512, 56), 2),
+        ((4096, 4096), (64, 512), 3),
+        ((4096, 4096), (32, 32), 2),
     ],
 )
-def test_the_number_of_sizes_by_hand(height: int, width: int, scales: int) -> None:
+def test_the_number_of_sizes_by_hand(
+    photograph: tuple[int, int], style: tuple[int, int], scales: int
+) -> None:
     """Halved until 512 px are enough; 64 px may be halved twice to 16, 30 px not at all."""
-    assert scales_for(height, width) == scales
+    assert scales_for(photograph, style) == scales
+
+
+def test_a_small_style_image_asks_for_fewer_sizes(tiny_vgg: VGGWeights) -> None:
+    """By hand: 520 px would begin at 260, but 30 px of style cannot be halved to 15."""
+    generator = torch.Generator().manual_seed(0)
+    photograph = torch.rand(1, 3, 40, 520, generator=generator)
+    first = next(optimize(photograph, torch.rand(1, 3, 40, 30), tiny_vgg, settings()))
+    assert (first.scales, first.image.shape[-1]) == (1, 520)
+
+
+@pytest.mark.parametrize("scales", [1, 2, 3])
+def test_noise_is_as_strong_at_every_number_of_sizes(tiny_vgg: VGGWeights, scales: int) -> None:
+    """By hand: deviation 0.15 where the painting begins, not what averaging leaves of it."""
+    photograph, style = torch.full((1, 3, 160, 192), 0.5), torch.rand(1, 3, 64, 64)
+    config = settings(init="noise", scales=scales)
+    first = next(optimize(photograph, style, tiny_vgg, config)).image
+    side = 192 // 2 ** (scales - 1)
+    assert first.shape[-1] == side
+    assert float(first.std()) == pytest.approx(0.15, abs=0.005)
+    neighbours = first[..., 1:] - first[..., :-1]
+    assert float(neighbours.std()) == pytest.approx(0.15 * 2**0.5, rel=0.05)
 
 
 def test_sizes_go_from_coarse_to_fine(
@@ -283,6 +309,53 @@ def test_a_photograph_that_is_too_small_is_an_error(
 ) -> None:
     with pytest.raises(ImageError, match="too small"):
         list(optimize(torch.rand(1, 3, *size), style, tiny_vgg, settings()))
+
+
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nSee ..."),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried ..."),
+        MemoryError(),
+    ],
+    ids=["cuda", "cpu", "numpy"],
+)
+def test_a_memory_that_is_too_small_after_all(
+    photograph: Tensor,
+    style: Tensor,
+    tiny_vgg: VGGWeights,
+    monkeypatch: pytest.MonkeyPatch,
+    size: int,
+    error: Exception,
+) -> None:
+    """By hand: what torch says on each device; records of the size before have been yielded."""
+    content_target = PerceptualLoss.content_target
+
+    def fail(self: PerceptualLoss, image: Tensor) -> ContentTarget:
+        if image.shape[-1] == (32, 64)[size]:
+            raise error
+        return content_target(self, image)
+
+    monkeypatch.setattr(PerceptualLoss, "content_target", fail)
+    records: list[OptimizeRecord] = []
+    with pytest.raises(InferenceError) as caught:
+        records.extend(optimize(photograph, style, tiny_vgg, settings(scales=2, evaluations=4)))
+    expected = ("32x24 px", "64x48 px")[size]
+    assert str(caught.value) == f"not enough memory to paint at {expected}; give a smaller --size"
+    assert caught.value.__context__ is None, "its frames would hold the tensors"
+    assert {record.image.shape[-1] for record in records} == ({32} if size else set())
+
+
+def test_other_errors_stay_bugs(
+    photograph: Tensor, style: Tensor, tiny_vgg: VGGWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(self: PerceptualLoss, image: Tensor) -> ContentTarget:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(PerceptualLoss, "content_target", fail)
+    with pytest.raises(RuntimeError, match="a bug"):
+        next(optimize(photograph, style, tiny_vgg, settings()))
 
 
 def test_sizes_that_leave_nothing_are_an_error(

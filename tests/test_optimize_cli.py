@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import shutil
 import signal
+import textwrap
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +15,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
+import nst.footprint
+import nst.image
 from nst.cli import main
 from nst.files import sha256_of
 from nst.image import load_image
+from nst.losses import ContentTarget, PerceptualLoss
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -81,7 +87,12 @@ def test_the_picture_and_the_record(
         "content",
         "style",
         "total_variation",
+        "accepted",
+        "seconds",
     }
+    seconds = [line["seconds"] for line in lines]
+    assert seconds == sorted(seconds)
+    assert 0 < seconds[0] < seconds[-1] <= record["seconds"]
     for line in lines:
         assert line["total"] == pytest.approx(line["content"] + 4.5 * line["style"], rel=1e-4)
 
@@ -106,16 +117,37 @@ def test_sixteen_bits(nst_optimize: Run, photo_file: Path, tmp_path: Path) -> No
 
 
 def test_pictures_on_the_way(nst_optimize: Run, photo_file: Path, tmp_path: Path) -> None:
-    """By hand: every second line of the record has its picture, at every size."""
+    """By hand: every second accepted iteration has its picture, counted over both sizes.
+
+    The start of a size is none, and neither is a last record that found nothing better.
+    """
     out = tmp_path / "way" / "painted.png"
     assert nst_optimize(photo_file, "-o", out, "--save-every", "2", "--scales", "2")[0] == 0
     lines = json.loads(out.with_suffix(".json").read_text())["iterations"]
-    names = [f"painted-{line:06d}.png" for line in range(2, len(lines), 2)]
-    assert len(names) >= 3
-    assert sorted(path.name for path in out.parent.glob("painted-*")) == names
-    for line, name in zip(range(2, len(lines), 2), names, strict=True):
-        width = 32 if lines[line]["scale"] == 1 else 64
-        assert load_image(out.parent / name).width == width
+    expected, accepted, before = {}, 0, 0
+    for line in lines:
+        if line["iteration"] > before:
+            accepted += 1
+            if accepted % 2 == 0:
+                expected[f"painted-{accepted:06d}.png"] = 32 if line["scale"] == 1 else 64
+        before = line["iteration"]
+        assert line["accepted"] == accepted
+    assert len(set(expected.values())) == 2
+    found = {path.name: load_image(path).width for path in out.parent.glob("painted-*")}
+    assert found == expected
+
+
+def test_a_record_without_a_new_picture_is_not_counted(
+    nst_optimize: Run, photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: the one step that two evaluations allow is refused, at both sizes."""
+    monkeypatch.setattr("nst.lbfgs.FIRST_STEP_RMS", 0.5)
+    out = tmp_path / "painted.png"
+    arguments = ("-o", out, "--save-every", "1", "--scales", "2", "--evaluations", "2")
+    assert nst_optimize(photo_file, *arguments)[0] == 0
+    lines = json.loads(out.with_suffix(".json").read_text())["iterations"]
+    assert [line["accepted"] for line in lines] == [0, 0, 0, 0]
+    assert not list(tmp_path.glob("painted-*"))
 
 
 @pytest.mark.parametrize("name", ["painted.png", "painted.json", "painted-000050.png"])
@@ -239,10 +271,198 @@ def test_ctrl_c_keeps_the_picture_so_far(
     child.send(signal.SIGINT)
     said = child.err
     assert child.wait() == 130, said.read_text()
-    assert said.read_text().splitlines()[-1] == "nst: stopped; painted.png holds the picture so far"
+    lines = said.read_text().splitlines()
+    assert lines[-1] == "nst: stopped; painted.png holds the picture so far"
+    assert lines.count("stopping after this step; once more to stop at once") == 1
     assert "Traceback" not in said.read_text()
     record = json.loads((tmp_path / "painted.json").read_text())
     assert record["is_stopped"] is True
     assert len(record["iterations"]) > 5
     assert load_image(tmp_path / "painted.png").rgb.shape == (48, 64, 3)
     assert child.out.read_text() == ""
+
+
+SLOW = """
+    import time
+    from pathlib import Path
+    import nst.optimize
+    from nst.cli import main
+
+    evaluate, count = nst.optimize._Evaluator.__call__, iter(range(1000))
+
+    def slow(self, image):
+        if next(count) == 4:
+            Path("slow").touch()
+            end_at = time.monotonic() + 60
+            while time.monotonic() < end_at:
+                time.sleep(0.01)
+        return evaluate(self, image)
+
+    nst.optimize._Evaluator.__call__ = slow
+    main()
+"""
+"""The fifth evaluation takes a minute, as one of a big picture may."""
+
+
+def test_a_second_ctrl_c_stops_at_once_and_keeps_the_picture(
+    photo_file: Path,
+    style_file: Path,
+    vgg_file: Path,
+    tmp_path: Path,
+    start: Callable[..., Any],
+    wait_until: Callable[[Callable[[], bool]], None],
+) -> None:
+    """By hand: four evaluations are done; the first signal is answered within the fifth."""
+    shutil.copyfile(style_file, tmp_path / "style.png")
+    arguments = ["photo.png", "style.png", "-o", "painted.png", "--vgg", vgg_file, "--device"]
+    arguments += ["cpu", "--optimizer", "adam", "--style-size", "64"]
+    child = start("optimize", *arguments, program=textwrap.dedent(SLOW))
+    wait_until((tmp_path / "slow").is_file)
+    child.send(signal.SIGINT)
+    wait_until(lambda: "stopping after this step" in child.err.read_text())
+    child.send(signal.SIGINT)
+    assert child.wait() == 130, child.err.read_text()
+    last_line = child.err.read_text().splitlines()[-1]
+    assert last_line == "nst: stopped; painted.png holds the picture so far"
+    record = json.loads((tmp_path / "painted.json").read_text())
+    assert record["is_stopped"] is True
+    assert [line["evaluations"] for line in record["iterations"]] == [1, 2, 3, 4]
+    assert load_image(tmp_path / "painted.png").rgb.shape == (48, 64, 3)
+
+
+def test_a_stop_at_a_coarse_size_says_so(
+    nst_optimize: Run, photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: Ctrl-C comes with the first picture on the way, which is half as wide."""
+    save = nst.image.save_image
+    is_first = iter([True])
+
+    def save_and_ask(*arguments: Any, **options: Any) -> None:
+        save(*arguments, **options)
+        if next(is_first, False):
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(nst.image, "save_image", save_and_ask)
+    out = tmp_path / "painted.png"
+    code, stdout, stderr = nst_optimize(photo_file, "-o", out, "--scales", "2", "--save-every", "1")
+    assert (code, stdout) == (130, "")
+    assert stderr.splitlines()[-1] == (
+        f"nst: stopped; {out} holds the picture so far, 32x24 of 64x48 px"
+    )
+    assert load_image(out).rgb.shape == (24, 32, 3)
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert (record["size"], record["is_stopped"]) == ([32, 24], True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_during_the_last_save_loses_nothing(
+    nst_optimize: Run,
+    photo_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    number: signal.Signals,
+) -> None:
+    """By hand: everything was painted, so everything is written, and the exit code is 0."""
+    save = nst.image.save_image
+
+    def ask_and_save(*arguments: Any, **options: Any) -> None:
+        signal.raise_signal(number)
+        save(*arguments, **options)
+
+    monkeypatch.setattr(nst.image, "save_image", ask_and_save)
+    out = tmp_path / "painted.png"
+    code, stdout, stderr = nst_optimize(photo_file, "-o", out)
+    assert (code, stdout) == (0, f"{out}\n")
+    assert stderr.count("saving; once more to stop without it\n") == 1
+    assert load_image(out).rgb.shape == (48, 64, 3)
+    assert json.loads(out.with_suffix(".json").read_text())["is_stopped"] is False
+
+
+def test_the_last_size_is_there_when_the_next_one_fails(
+    nst_optimize: Run, photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: the picture of 32x24 px is written before 64x48 px are begun, and is kept."""
+    content_target = PerceptualLoss.content_target
+    out = tmp_path / "painted.png"
+    seen = []
+
+    def fail(self: PerceptualLoss, image: Tensor) -> ContentTarget:
+        if image.shape[-1] == 64:
+            seen.append((load_image(out).rgb.shape, out.with_suffix(".json").is_file()))
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+        return content_target(self, image)
+
+    monkeypatch.setattr(PerceptualLoss, "content_target", fail)
+    code, stdout, stderr = nst_optimize(photo_file, "-o", out, "--scales", "2")
+    assert (code, stdout) == (1, "")
+    assert seen == [((24, 32, 3), True)]
+    assert stderr.splitlines()[-1] == (
+        "nst: not enough memory to paint at 64x48 px; give a smaller --size;"
+        f" {out} holds the picture so far, 32x24 of 64x48 px"
+    )
+    assert json.loads(out.with_suffix(".json").read_text())["size"] == [32, 24]
+
+
+def test_what_does_not_fit_into_memory_is_refused(
+    nst_optimize: Run, photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nst.footprint, "free_bytes", lambda: 1_000_000)
+    code, stdout, stderr = nst_optimize(photo_file, "-o", tmp_path / "painted.png")
+    assert (code, stdout) == (1, "")
+    assert stderr.startswith("nst: painting 64x48 px takes 0.0 GB of memory")
+    assert stderr.count("\n") == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.png"]
+
+
+def test_a_small_style_image_is_no_error_and_is_said(
+    nst_optimize: Run, style_file: Path, tmp_path: Path
+) -> None:
+    """By hand: 2052 px want 4 sizes (257 px first); 48 px of style allow 2, 24 px first."""
+    noise = np.random.default_rng(0).integers(0, 256, (130, 2052, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "wide.png")
+    arguments = ("-o", tmp_path / "a.png", "--size", "0", "--evaluations", "1")
+    code, _, stderr = nst_optimize(tmp_path / "wide.png", *arguments)
+    assert code == 0
+    assert "painted at 2052x130 px, 2 sizes\n" in stderr
+    assert f"{style_file}: too small for more sizes, 4 would suit the photograph\n" in stderr
+
+
+def test_notes_of_every_picture_are_said(nst_optimize: Run, tmp_path: Path) -> None:
+    """By hand: a colour profile that is none, in the photograph and in the start."""
+    noise = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    paths = [tmp_path / "photo.png", tmp_path / "start.png"]
+    for path in paths:
+        Image.fromarray(noise).save(path, icc_profile=b"no profile")
+    code, _, stderr = nst_optimize(paths[0], "-o", tmp_path / "a.png", "--init", paths[1])
+    assert code == 0
+    for path in paths:
+        assert f"{path}: its colour profile is damaged and is ignored\n" in stderr
+
+
+def test_progress_counts_evaluations_by_their_pixels(
+    nst_optimize: Run, photo_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: 6 evaluations of a quarter of the pixels and 6 of all are 7.5 of all."""
+    shown: list[float] = []
+
+    class Bar:
+        def update(self, completed: float, note: str = "") -> None:
+            shown.append(completed)
+
+    def bars(label: str, total: float | None) -> AbstractContextManager[Bar]:
+        shown.append(total or 0)
+        return nullcontext(Bar())
+
+    monkeypatch.setattr("nst.commands.optimize.progress", bars)
+    out = tmp_path / "painted.png"
+    assert nst_optimize(photo_file, "-o", out, "--scales", "2", "--optimizer", "adam")[0] == 0
+    assert shown == [7.5, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]
+
+
+def test_a_name_that_is_too_long_is_refused_before_the_work(
+    nst_optimize: Run, photo_file: Path, tmp_path: Path
+) -> None:
+    code, _, stderr = nst_optimize(photo_file, "-o", tmp_path / ("n" * 300 + ".png"))
+    assert code == 1
+    assert stderr.endswith(".png: cannot be written, file name too long\n")
+    assert stderr.count("\n") == 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import glob
 import json
+import signal
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,15 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nst.config import OptimizeConfig
-from nst.errors import ImageError, OutputError, UsageError
+from nst.errors import InferenceError, OutputError
 from nst.settings import with_settings
 from nst.terminal import format_duration, progress, result, result_json, say
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
-    from nst.image import Picture
+    from nst.canvas import Canvas
+    from nst.interrupt import StopRequest
     from nst.optimize import OptimizeRecord
+    from nst.weights import VGGWeights
 
 app = typer.Typer(add_completion=False)
 
@@ -34,40 +35,45 @@ def optimize(
     output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write.")],
     bits: Annotated[int, typer.Option(help="Bits of a channel: 8, or 16 in PNG and TIFF.")] = 8,
     save_every: Annotated[
-        int, typer.Option(help="Iterations between pictures OUT-000050.png; 0: none.", min=0)
+        int,
+        typer.Option(
+            help="Iterations, over all sizes, between pictures OUT-000050.png; 0: none.", min=0
+        ),
     ] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The record on stdout too.")] = False,
 ) -> None:
     """Paint one photograph in the style of one image by optimising its pixels.
 
-    Beside the picture stands OUT.json: settings, files, and J, S and C of every iteration.
+    Beside the picture stands OUT.json: settings, files, and J, S, C and the time of every
+    iteration. Both are written after each size and at a stop too. Ctrl-C stops after the iteration,
+    a second one at once; the last picture is kept in both cases.
     """
     from nst.image import check_output
     from nst.interrupt import Stopped, StopRequest
-    from nst.optimize import optimize as iterations
 
     check_output(output, overwrite=overwrite, bits=bits)
     if not overwrite:
         _refuse_to_replace(output, has_pictures_on_the_way=save_every > 0)
     job = _Job.prepare(photo, style, output, settings, bits=bits)
-    total = settings.evaluations * job.scales
-    with StopRequest() as stop, progress("optimising, evaluation", total) as bar:
-        for record in iterations(job.image, job.style, job.weights, settings, start=job.start):
-            job.note(record)
-            done = (record.scale - 1) * settings.evaluations + record.evaluations
-            bar.update(done, _figures(record))
-            if record.reason:
-                size = f"{record.image.shape[-1]}x{record.image.shape[-2]}"
-                say(f"{size}: {record.reason}; {_figures(record)}")
-            line = len(job.lines) - 1
-            if save_every and line and line % save_every == 0:
-                job.save(record, output.with_stem(f"{output.stem}-{line:06d}"))
-            if stop.signal_number is not None:
-                break
-    job.finish(is_stopped=stop.signal_number is not None)
-    if stop.signal_number is not None:
-        raise Stopped(f"stopped; {output} holds the picture so far", stop.signal_number)
+    failure: InferenceError | None = None
+    with StopRequest() as stop:
+        try:
+            job.run(stop, save_every=save_every)
+        except KeyboardInterrupt:  # asked twice
+            if job.last is None:
+                raise
+        except InferenceError as error:
+            if job.last is None:
+                raise
+            failure = error
+        with StopRequest("saving; once more to stop without it"):
+            job.write()
+    say(job.summary())
+    if failure is not None:
+        raise InferenceError(f"{failure}; {job.what_is_kept()}")
+    if not job.is_complete:
+        raise Stopped(f"stopped; {job.what_is_kept()}", stop.signal_number or signal.SIGINT)
     if as_json:
         result_json(job.record())
     else:
@@ -90,16 +96,16 @@ def _refuse_to_replace(output: Path, *, has_pictures_on_the_way: bool) -> None:
 class _Job:
     """One picture on its way from files to files."""
 
-    image: Tensor
-    style: Tensor
-    weights: Any
-    start: Tensor | None
-    picture: Picture
+    canvas: Canvas
+    weights: VGGWeights
+    settings: OptimizeConfig
+    scales: int
     header: dict[str, Any]
     output: Path
     bits: int
-    scales: int
     lines: list[dict[str, float]] = dataclasses.field(default_factory=list)
+    accepted: int = 0
+    """Accepted iterations over all sizes."""
     last: OptimizeRecord | None = None
     started_at: float = dataclasses.field(default_factory=time.perf_counter)
 
@@ -114,65 +120,85 @@ class _Job:
         bits: int,
     ) -> _Job:
         """Read everything, say what will run, and refuse before the work what cannot end well."""
+        from nst.canvas import load_canvas
         from nst.files import sha256_of
-        from nst.image import check_output, fit_long_side, load_image, resize_image
+        from nst.footprint import check_memory
+        from nst.image import check_output
         from nst.losses import PerceptualLoss
-        from nst.optimize import LEAST_PX, scales_for
-        from nst.runtime import choose_device, choose_precision, describe, keep_freed_memory
-        from nst.tensors import load_style, to_tensor
+        from nst.optimize import scales_for
+        from nst.runtime import choose_precision, describe, keep_freed_memory
         from nst.weights import find_weights
 
-        device = choose_device(settings.device)
+        canvas = load_canvas(photo, style, settings)
+        for note in canvas.notes:
+            say(note)
+        check_output(output, overwrite=True, has_alpha=canvas.picture.alpha is not None, bits=bits)
+        device = canvas.photograph.device
         if device.type == "cpu":
             keep_freed_memory()
-        picture = load_image(photo)
-        check_output(output, overwrite=True, has_alpha=picture.alpha is not None, bits=bits)
-        style_image, style_picture = load_style(style, settings.style_size)
-        for name, found in ((photo, picture), (style, style_picture)):
-            for note in found.notes:
-                say(f"{name}: {note}")
-        height, width = picture.height, picture.width
-        if settings.size:
-            height, width = fit_long_side(height, width, settings.size)
-        if min(height, width) < LEAST_PX:
-            raise ImageError(
-                f"{photo}: {width}x{height} px is too small to be painted; both sides need"
-                f" {LEAST_PX} px"
-            )
-        start = None
-        if settings.init not in ("content", "noise"):
-            if not Path(settings.init).is_file():
-                raise UsageError(
-                    f"--init must be content, noise or a picture file, got {settings.init}"
-                )
-            start = to_tensor(load_image(settings.init).rgb, device)
-        weights = find_weights(settings.vgg, announce=say)
-        image = to_tensor(resize_image(picture.rgb, height, width), device)
-        criterion = PerceptualLoss.from_config(weights, style_image, settings)
-        scales = settings.scales or scales_for(height, width)
+        weights = find_weights(settings.vgg, announce=say, bars=progress)
+        check_memory(canvas.photograph, canvas.style, weights, settings)
+        criterion = PerceptualLoss.from_config(weights, canvas.style, settings)
+        height, width = canvas.photograph.shape[-2:]
+        scales = settings.scales or scales_for((height, width), canvas.style.shape[-2:])
         say(criterion.describe())
         say(
             f"{describe(device, choose_precision(settings.precision, device))};"
-            f" {photo}: {picture.width}x{picture.height} px painted at {width}x{height} px,"
-            f" {scales} {'sizes' if scales > 1 else 'size'}"
+            f" {photo}: {canvas.picture.width}x{canvas.picture.height} px painted at"
+            f" {width}x{height} px, {scales} {'sizes' if scales > 1 else 'size'}"
         )
+        wanted = scales_for((height, width), (height, width))
+        if not settings.scales and scales < wanted:
+            say(f"{style}: too small for more sizes, {wanted} would suit the photograph")
         header = {
             "photograph": {"name": photo.name, "sha256": sha256_of(photo)},
             "style": {"name": style.name, "sha256": sha256_of(style)},
             "vgg_sha256": weights.sha256,
             "settings": dataclasses.asdict(settings),
-            "size": [width, height],
             "objective": criterion.describe(),
         }
-        return cls(
-            image, style_image.to(device), weights, start, picture, header, output, bits, scales
-        )
+        return cls(canvas, weights, settings, scales, header, output, bits)
 
-    def note(self, record: OptimizeRecord) -> None:
-        """Keep the figures of one iteration."""
+    def run(self, stop: StopRequest, *, save_every: int) -> None:
+        """Paint until it is done or a stop is asked for; write what is due on the way."""
+        from nst.optimize import optimize as iterations
+
+        records = iterations(
+            self.canvas.photograph,
+            self.canvas.style,
+            self.weights,
+            self.settings,
+            start=self.canvas.start,
+        )
+        with progress("optimising, evaluations at full size", self._work(self.scales)) as bar:
+            for record in records:
+                is_accepted = self.note(record)
+                bar.update(self._done(record), _figures(record))
+                if record.reason:
+                    say(f"{_size(record)}: {record.reason}; {_figures(record)}")
+                if save_every and is_accepted and self.accepted % save_every == 0:
+                    number = f"{self.accepted:06d}"
+                    self.save(record, self.output.with_stem(f"{self.output.stem}-{number}"))
+                if stop.signal_number is not None:
+                    return
+                if record.reason and not self.is_complete:
+                    self.write()  # whatever happens at the next size, this one is there
+
+    def note(self, record: OptimizeRecord) -> bool:
+        """Keep the figures of one record; return whether it is a new iteration."""
+        is_same_scale = self.last is not None and self.last.scale == record.scale
+        before = self.last.iteration if self.last is not None and is_same_scale else 0
+        self.accepted += record.iteration - before
         self.last = record
         names = ("scale", "iteration", "evaluations", "total", "content", "style")
-        self.lines.append({name: getattr(record, name) for name in (*names, "total_variation")})
+        line = {name: getattr(record, name) for name in (*names, "total_variation")}
+        self.lines.append(line | {"accepted": self.accepted, "seconds": self._seconds()})
+        return record.iteration > before
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether the last record is the last one of the finest size."""
+        return self.last is not None and bool(self.last.reason) and self.last.scale == self.scales
 
     def save(self, record: OptimizeRecord, path: Path) -> None:
         """Write the picture of one iteration, with the photograph's transparency."""
@@ -180,7 +206,7 @@ class _Job:
         from nst.tensors import to_uint8
 
         height, width = record.image.shape[-2:]
-        alpha = self.picture.alpha
+        alpha = self.canvas.picture.alpha
         if alpha is not None:
             alpha = resize_image(alpha, height, width)
         if self.bits == 16:
@@ -189,23 +215,55 @@ class _Job:
         else:
             save_image(path, to_uint8(record.image)[0], alpha, overwrite=True)
 
-    def finish(self, *, is_stopped: bool) -> None:
-        """Write the last picture and the record of the run beside it."""
+    def write(self) -> None:
+        """Write the last picture, in the size that it has, and the record of the run beside it."""
         from nst.files import atomic_write
 
         assert self.last is not None
-        self.header["seconds"] = round(time.perf_counter() - self.started_at, 2)
-        self.header["is_stopped"] = is_stopped
+        self.header["size"] = [self.last.image.shape[-1], self.last.image.shape[-2]]
+        self.header["seconds"] = self._seconds()
+        self.header["is_stopped"] = not self.is_complete
         self.save(self.last, self.output)
         with atomic_write(self.output.with_suffix(".json")) as file:
             file.write(json.dumps(self.record(), indent=1).encode())
-        say(f"{format_duration(self.header['seconds'])}; {_figures(self.last)}")
 
     def record(self) -> dict[str, Any]:
         """Return settings, files and figures as plain values."""
         from nst import __version__
 
         return {"made_with": f"nst {__version__}", **self.header, "iterations": self.lines}
+
+    def summary(self) -> str:
+        """Say how long it took and what was reached."""
+        assert self.last is not None
+        return f"{format_duration(self.header['seconds'])}; {_figures(self.last)}"
+
+    def what_is_kept(self) -> str:
+        """Say which file holds what, after an early end."""
+        assert self.last is not None
+        height, width = self.canvas.photograph.shape[-2:]
+        found, asked = _size(self.last), f"{width}x{height}"
+        size = "" if found == asked else f", {found} of {asked} px"
+        return f"{self.output} holds the picture so far{size}"
+
+    def _seconds(self) -> float:
+        return round(time.perf_counter() - self.started_at, 3)
+
+    def _work(self, scales: int) -> float:
+        """Return the evaluations of the coarsest so many sizes, each counted by its pixels."""
+        shares = (4.0 ** (scale - self.scales) for scale in range(1, scales + 1))
+        return round(self.settings.evaluations * sum(shares), 1)
+
+    def _done(self, record: OptimizeRecord) -> float:
+        if record.reason:
+            return self._work(record.scale)
+        return self._work(record.scale - 1) + record.evaluations * 4.0 ** (
+            record.scale - self.scales
+        )
+
+
+def _size(record: OptimizeRecord) -> str:
+    return f"{record.image.shape[-1]}x{record.image.shape[-2]}"
 
 
 def _figures(record: OptimizeRecord) -> str:

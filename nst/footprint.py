@@ -1,0 +1,147 @@
+"""What the reference mode takes of the memory, told before it runs.
+
+Growth of a process on the CPU at its peak, kB for each pixel, measured in a process of its own
+with one size, VGG-19 in full width and what glibc keeps of freed memory; L-BFGS without its pairs::
+
+    preset    precision   at 512x512   at 1024x1024   predicted
+    pyramid   float32           3.55           3.71        3.68
+    pyramid   bfloat16          2.88           3.15        3.14
+    gatys     float32           3.50           3.58        3.71
+    gatys     bfloat16          2.75           2.82        3.07
+
+At a quarter of the width both presets take 1.03 (predicted 1.11). Coarser sizes before the last one
+add nothing: 3.55 and 3.30 in two and three sizes up to 1024x1024. A style image of 1024x1024 takes
+0.79 and 1.30 while its targets are computed (predicted 1.28). On CUDA it has not been measured.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from nst.config import OptimizeConfig
+from nst.encoder import depth_of
+from nst.errors import InferenceError
+from nst.image import fit_long_side
+from nst.memory import USABLE, free_bytes
+from nst.presets import Preset, preset_of
+from nst.runtime import choose_precision
+from nst.weights import VGGWeights
+
+PICTURES_BYTES = 250
+"""Of each pixel: photograph, picture, gradient, direction, trial and what lies between them."""
+PAIRS_BYTES = 480
+"""Of each pixel: twenty steps and gradient changes of L-BFGS; Adam takes half of that."""
+KEPT_BYTES = {torch.float32: 4, torch.bfloat16: 2}
+"""Of each activation that the backward pass needs."""
+PASSING_BYTES = {torch.float32: 34, torch.bfloat16: 26}
+"""Of each channel in full size: gradients and reordered copies that come and go."""
+STYLE_BYTES = 20
+"""Of each pixel of the style image and each channel of conv1_1, while its targets are computed."""
+
+LEAST_PX = 32
+"""No smaller long side is recommended; 0 would even mean the photograph's own size."""
+
+
+def check_memory(
+    photograph: Tensor, style: Tensor, weights: VGGWeights, config: OptimizeConfig
+) -> None:
+    """Refuse to paint what would take more than ``USABLE`` of the free memory of the device.
+
+    Args:
+        photograph: ``(1, 3, H, W)`` in the size of the result.
+        style: ``(1, 3, h, w)``.
+        weights: VGG-19.
+        config: Settings of the painting.
+
+    Raises:
+        InferenceError: It would; the message names the largest ``--size`` that fits.
+    """
+    device = photograph.device
+    dtype = choose_precision(config.precision, device)
+    free = _free_bytes(device)
+    jobs = (
+        ("--size", "painting", photograph, bytes_per_pixel(weights, preset_of(config), dtype)),
+        ("--style-size", "a style image of", style, STYLE_BYTES * _channels(weights, "conv1_1")),
+    )
+    for flag, words, picture, per_pixel in jobs:
+        height, width = picture.shape[-2:]
+        needed = per_pixel * height * width
+        if needed <= USABLE * free:
+            continue
+        side = _largest_side(height, width, USABLE * free / per_pixel)
+        advice = f"{flag} {side} fits" if side >= LEAST_PX else "close other programs"
+        raise InferenceError(
+            f"{words} {width}x{height} px takes {needed / 1e9:.1f} GB of memory,"
+            f" {free / 1e9:.1f} GB are free, of which {USABLE:.0%} may be used; {advice}"
+        )
+
+
+def bytes_per_pixel(weights: VGGWeights, preset: Preset, dtype: torch.dtype) -> float:
+    """Return how much the painting of one pixel takes at its peak, bytes.
+
+    That is in the backward pass.
+
+    Args:
+        weights: VGG-19, of any width.
+        preset: Layers and scales.
+        dtype: Of the convolutions.
+    """
+    kept = sum(_kept(weights, preset, scale) for scale in {tap.scale for tap in preset.taps})
+    passing = _channels(weights, "conv1_1") / min(tap.scale for tap in preset.taps) ** 2
+    activations = KEPT_BYTES[dtype] * kept + PASSING_BYTES[dtype] * passing
+    if dtype != torch.float32:  # Gram matrices and errors are computed on float32 copies
+        activations += 4 * sum(
+            _channels(weights, layer) / _area(layer, scale) for layer, scale in preset.taps
+        )
+    return PICTURES_BYTES + PAIRS_BYTES + activations
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of torch says that the memory is too small, on whichever device."""
+    is_named_so = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return is_named_so or "can't allocate memory" in str(error)
+
+
+def _free_bytes(device: torch.device) -> int:
+    if device.type != "cuda":
+        return free_bytes()
+    free, _ = torch.cuda.mem_get_info(device)
+    unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+    return int(free + unused)
+
+
+def _kept(weights: VGGWeights, preset: Preset, scale: int) -> float:
+    """Return the values of all activations at one scale, for each pixel of the picture."""
+    deepest = max(depth_of(tap.layer) for tap in preset.taps if tap.scale == scale)
+    values, channels = 0.0, 0
+    for conv in weights.convolutions:
+        if depth_of(conv) > deepest:
+            break
+        area = _area(conv, scale)
+        if conv.endswith("_1"):
+            values += channels / area  # what the pooling layer in front of it returns
+        channels = _channels(weights, conv)
+        values += channels / area
+    return values
+
+
+def _area(layer: str, scale: int) -> int:
+    """Return of how many pixels of the picture one position of a layer is made."""
+    side = scale << (int(layer[4]) - 1)
+    return side * side
+
+
+def _channels(weights: VGGWeights, layer: str) -> int:
+    weight = weights.tensors.get(layer.replace("relu", "conv") + ".weight")
+    return 0 if weight is None else len(weight)
+
+
+def _largest_side(height: int, width: int, pixels: float) -> int:
+    """Return the longest side at which a picture of this shape has at most so many pixels."""
+    side = int(max(height, width) * math.sqrt(pixels / (height * width)))
+    while math.prod(fit_long_side(height, width, side)) > pixels:
+        side -= 1
+    return side

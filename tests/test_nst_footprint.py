@@ -1,0 +1,135 @@
+"""The memory of the reference mode. Truths: by hand, and by the system's own account."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+import pytest
+import torch
+
+import nst.footprint
+from nst.config import OptimizeConfig
+from nst.errors import InferenceError
+from nst.footprint import bytes_per_pixel, check_memory, is_out_of_memory
+from nst.presets import PRESETS, Preset, Tap
+from nst.weights import VGGWeights
+
+
+def weights_of(channels: int) -> VGGWeights:
+    """Three convolutions of one width, which need not hold anything."""
+    tensors = {}
+    before = 3
+    for name in ("conv1_1", "conv1_2", "conv2_1"):
+        tensors[f"{name}.weight"] = torch.empty(channels, before, 3, 3)
+        tensors[f"{name}.bias"] = torch.empty(channels)
+        before = channels
+    return VGGWeights(tensors=tensors)
+
+
+def test_a_prediction_by_hand() -> None:
+    """conv1_1 and conv1_2 in full size, the pooling layer and conv2_1 in a quarter of the pixels.
+
+    At half size once more a quarter of conv1_1.
+    """
+    weights = weights_of(16)
+    preset = Preset("by hand", Tap("relu2_1"), (Tap("relu1_1"), Tap("relu1_1", 2)))
+    kept = 16 + 16 + 16 / 4 + 16 / 4 + 16 / 4
+    looked_at = 16 / 4 + 16 + 16 / 4
+    fixed = nst.footprint.PICTURES_BYTES + nst.footprint.PAIRS_BYTES
+    found = bytes_per_pixel(weights, preset, torch.float32)
+    assert found == fixed + 4 * kept + 34 * 16
+    found = bytes_per_pixel(weights, preset, torch.bfloat16)
+    assert found == fixed + 2 * kept + 4 * looked_at + 26 * 16
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_less_is_taken_by_half_precision_and_by_narrow_weights(
+    tiny_vgg: VGGWeights, preset: Preset
+) -> None:
+    single = bytes_per_pixel(tiny_vgg, preset, torch.float32)
+    assert bytes_per_pixel(tiny_vgg, preset, torch.bfloat16) < single
+    deep = Preset("deep", Tap("relu5_4"), preset.style)
+    assert bytes_per_pixel(tiny_vgg, deep, torch.float32) > single
+
+
+def test_what_does_not_fit_is_refused_with_the_size_that_fits(
+    tiny_vgg: VGGWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By invariant: the size that is named fits, one pixel more does not."""
+    config = OptimizeConfig(device="cpu")
+    per_pixel = bytes_per_pixel(tiny_vgg, PRESETS["pyramid"], torch.float32)
+    free = int(200 * 300 * per_pixel / 0.8) + 9
+    monkeypatch.setattr(nst.footprint, "free_bytes", lambda: free)
+    style = torch.empty(1, 3, 64, 64)
+    check_memory(torch.empty(1, 3, 200, 299), style, tiny_vgg, config)
+    with pytest.raises(InferenceError) as caught:
+        check_memory(torch.empty(1, 3, 400, 600), style, tiny_vgg, config)
+    message = str(caught.value)
+    assert message.startswith("painting 600x400 px takes 0.")
+    assert message.endswith("GB are free, of which 80% may be used; --size 300 fits")
+    with pytest.raises(InferenceError, match=r"a style image of 900x800 px .*; --style-size \d+ f"):
+        check_memory(torch.empty(1, 3, 50, 50), torch.empty(1, 3, 800, 900), tiny_vgg, config)
+
+
+def test_where_nothing_fits_no_size_is_named(
+    tiny_vgg: VGGWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(nst.footprint, "free_bytes", lambda: 100_000)
+    image = torch.empty(1, 3, 64, 64)
+    with pytest.raises(InferenceError, match=r"may be used; close other programs$"):
+        check_memory(image, image, tiny_vgg, OptimizeConfig(device="cpu"))
+
+
+def test_a_painting_that_does_not_fit_is_not_begun(
+    tiny_vgg: VGGWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: no record of the coarse size, which would fit, comes before the error."""
+    from nst.optimize import optimize
+
+    monkeypatch.setattr(nst.footprint, "free_bytes", lambda: 1_000_000)
+    config = OptimizeConfig(device="cpu", scales=3)
+    records = optimize(torch.rand(1, 3, 64, 64), torch.rand(1, 3, 64, 64), tiny_vgg, config)
+    with pytest.raises(InferenceError, match="painting 64x64 px takes"):
+        next(records)
+
+
+def test_which_errors_speak_of_the_memory() -> None:
+    assert is_out_of_memory(MemoryError())
+    assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    assert not is_out_of_memory(RuntimeError("a bug"))
+    with pytest.raises(RuntimeError) as caught:
+        torch.empty(2**60, dtype=torch.uint8)
+    assert is_out_of_memory(caught.value)
+
+
+MEASURE = """
+    import resource, sys
+    import torch
+    from nst.commands.bench_train import random_vgg
+    from nst.config import OptimizeConfig
+    from nst.optimize import optimize
+
+    torch.set_num_threads(1)
+    weights, style = random_vgg(), torch.rand(1, 3, 32, 32)
+    config = OptimizeConfig(device="cpu", preset=sys.argv[1], evaluations=2, scales=1)
+    for side in (96, 256):
+        for record in optimize(torch.rand(1, 3, side, side), style, weights, config):
+            pass
+        print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in kB on Linux")
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_prediction_is_what_the_system_counts(preset: str) -> None:
+    """By another way: the growth of a process between two sizes, without the pairs of L-BFGS."""
+    from nst.commands.bench_train import random_vgg
+
+    command = [sys.executable, "-c", textwrap.dedent(MEASURE), preset]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    small, large = (1024 * int(line) for line in done.stdout.split())
+    found = (large - small) / (256**2 - 96**2)
+    predicted = bytes_per_pixel(random_vgg(), PRESETS[preset], torch.float32)
+    assert 0.7 < found / (predicted - nst.footprint.PAIRS_BYTES) < 1.2
