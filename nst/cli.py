@@ -7,6 +7,7 @@ import nothing heavy before they run, so that ``nst --help`` stays fast.
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any, NamedTuple
 
@@ -15,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from nst import __version__
 from nst.errors import NSTError
+from nst.interrupt import Terminated, sigterm_as_ctrl_c
 from nst.terminal import say
 
 
@@ -62,13 +64,14 @@ class LazyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run the sub-command; our errors become one line and an exit code, bugs stay bugs."""
         try:
-            return super().invoke(ctx)
+            with sigterm_as_ctrl_c():
+                return super().invoke(ctx)
         except NSTError as error:
             say(f"nst: {error}")
             raise SystemExit(error.exit_code) from None
         except KeyboardInterrupt as stop:
-            say(f"nst: {str(stop) or 'stopped'}")
-            raise SystemExit(130) from None
+            say("nst: stopped")
+            raise SystemExit(143 if isinstance(stop, Terminated) else 130) from None
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)
@@ -95,6 +98,8 @@ def front_door(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; always ends in ``SystemExit``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is no text goes out as it came in
+        sys.stdout.reconfigure(errors="surrogateescape")
     app(arguments)
 
 
