@@ -62,7 +62,7 @@ class VideoWriter:
         self._durations: dict[int, int] = {}
         self._last_dts: dict[int, int] = {}
         self._encoded: set[int] = set()  # streams of sound that are encoded again
-        self._temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        self._temporary = target.with_name(f".nst-{secrets.token_hex(4)}.part")
         form = output_format(target)
         options = dict(form.container_options)
         if form.container in ("mp4", "mov"):  # else the muxer takes a multiple of the time base
@@ -194,9 +194,9 @@ class VideoWriter:
 
     def _add_sound(self, source: AudioStream, form: Format, path: Path) -> AudioStream:
         codec = source.codec_context.name
-        if codec in held_codecs(self.target.suffix.lower()):
+        with suppress(ValueError):  # it cannot hold this
             return self._container.add_stream_from_template(source)
-        if codec in held_codecs(".mkv"):
+        if form.container != "matroska" and codec in held_codecs(".mkv"):
             raise self._cannot_hold([codec], path)
         # The decoders of old kinds do not say which channel is which, so that no more are kept.
         layout = "mono" if source.layout.nb_channels == 1 else "stereo"
@@ -220,9 +220,11 @@ class VideoWriter:
             raise self._cannot_hold(reader.info.sound, reader.path) from None
 
     def _cannot_hold(self, codecs: list[str] | tuple[str, ...], path: Path) -> MediaError:
+        is_matroska = self.target.suffix.lower() == ".mkv"
+        advice = "convert it with another program first" if is_matroska else "write a .mkv file"
         return MediaError(
             f"{self.target}: a {self.target.suffix} file cannot hold the sound of {path}"
-            f" ({', '.join(codecs)}); sound is copied, not encoded again: write a .mkv file"
+            f" ({', '.join(codecs)}); sound is copied, not encoded again: {advice}"
         )
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:

@@ -642,6 +642,14 @@ def test_pictures_of_an_unknown_kind_are_refused(tmp_path: Path) -> None:
         paint_all(source, tmp_path / "out.mp4")
 
 
+def test_a_name_may_be_as_long_as_names_are(tmp_path: Path) -> None:
+    """By hand: 250 of the 255 bytes that file systems allow; the temporary name is short."""
+    source = write_clip(tmp_path / "in.mp4", frames=2)
+    target = tmp_path / f"{'x' * 246}.mp4"
+    paint_all(source, target)
+    assert len(read_clip(target).frames) == 2
+
+
 def test_an_existing_target_is_kept_unless_told(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "in.mp4", frames=2)
     target = tmp_path / "out.mp4"
