@@ -15,8 +15,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nst import __version__
-from nst.errors import NSTError
-from nst.interrupt import Terminated, sigterm_as_ctrl_c
+from nst.errors import NSTError, Terminated
+from nst.interrupt import sigterm_as_ctrl_c
 from nst.terminal import say
 
 
@@ -71,7 +71,8 @@ class LazyGroup(TyperGroup):
             raise SystemExit(error.exit_code) from None
         except KeyboardInterrupt as stop:
             say("nst: stopped")
-            raise SystemExit(143 if isinstance(stop, Terminated) else 130) from None
+            code = stop.exit_code if isinstance(stop, Terminated) else 130
+            raise SystemExit(code) from None
 
 
 app = typer.Typer(cls=LazyGroup, no_args_is_help=True, pretty_exceptions_enable=False)

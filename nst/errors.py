@@ -87,6 +87,12 @@ class SomeFailed(NSTError):
     exit_code = 3
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, on the way that Ctrl-C takes: what ends well after one ends well after the other."""
+
+    exit_code = 143
+
+
 def in_one_line(text: object) -> str:
     """Return words from a foreign file as they can be shown: printable, one line, not too long."""
     # A damaged name is not even text: the parser of ONNX hands it out as bytes.

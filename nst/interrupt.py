@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 
-from nst.errors import NSTError
+from nst.errors import NSTError, Terminated
 
 
 class Stopped(NSTError):
@@ -17,10 +17,6 @@ class Stopped(NSTError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM, on the way that Ctrl-C takes: what ends well after one ends well after the other."""
 
 
 @contextmanager

@@ -12,11 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from nst.errors import NSTError
+from nst.errors import NSTError, Terminated
 from nst.interrupt import (
     Stopped,
     StopRequest,
-    Terminated,
     interrupts_held,
     sigterm_as_ctrl_c,
 )
