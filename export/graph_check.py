@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import onnx
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto, ValueInfoProto
+from onnx import GraphProto, ModelProto, NodeProto
 
-from nst.contract import DIMENSIONS, INPUT, NORM_NAME, OUTPUT, ModelInfo
+from nst.contract import DIMENSIONS, NORM_NAME, ModelInfo
 from nst.errors import ExportError
+from nst.model_graph import STANDARD_DOMAINS, graph_faults, sides_of
 
 LEAST_OPSET = 18
 NORM_OPERATOR = "InstanceNormalization"
@@ -65,34 +66,21 @@ def _faults(model: ModelProto) -> Iterator[str]:
         onnx.checker.check_model(model, full_check=True)  # with shape inference, strict
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         yield f"it is not valid ONNX ({' '.join(str(error).split())[:200]})"
+    yield from (f"it {fault}" for fault in graph_faults(model))
     graph = model.graph
-    yield from _border_faults(list(graph.input), INPUT)
-    yield from _border_faults(list(graph.output), OUTPUT)
+    for value in (*graph.input, *graph.output):
+        if sides_of(value) != (*DIMENSIONS, 3):
+            yield f"{value.name} is {sides_of(value)}, not {(*DIMENSIONS, 3)}"
     opsets = {entry.domain: entry.version for entry in model.opset_import}
-    domains = sorted({*opsets, *(node.domain for node in graph.node)} - {"", "ai.onnx"})
-    if domains or model.functions:
-        yield f"it needs operators that are not standard ONNX ({', '.join(domains) or 'its own'})"
+    if foreign := sorted(set(opsets) - set(STANDARD_DOMAINS)):
+        yield f"it imports operators that are not standard ONNX ({', '.join(foreign)})"
     if opsets.get("", 0) < LEAST_OPSET:
         yield f"its opset is {opsets.get('', 0)}, not at least {LEAST_OPSET}"
-    if any(t.data_location == TensorProto.EXTERNAL for t in graph.initializer):
-        yield "it keeps weights in another file"
     names = [node.name for node in norm_nodes(graph)]
     if not names or names != [NORM_NAME.format(i) for i in range(len(names))]:
         yield f"its norms are not named {NORM_NAME.format(0)}, ... in order (found {names[:3]})"
     if len({node.name for node in graph.node}) < len(graph.node):
         yield "two of its nodes have the same name"
-
-
-def _border_faults(found: list[ValueInfoProto], name: str) -> Iterator[str]:
-    """Yield what distinguishes an input or output from the one tensor of the contract."""
-    if [value.name for value in found] != [name]:
-        yield f"its border is {[value.name for value in found]}, not {name} alone"
-        return
-    tensor = found[0].type.tensor_type
-    shape = tuple(dim.dim_param or dim.dim_value for dim in tensor.shape.dim)
-    if tensor.elem_type != TensorProto.UINT8 or shape != (*DIMENSIONS, 3):
-        kind = TensorProto.DataType.Name(tensor.elem_type).lower()
-        yield f"{name} is {kind} {shape}, not uint8 {(*DIMENSIONS, 3)}"
 
 
 def _local_paths(model: ModelProto, metadata: dict[str, str]) -> Iterator[str]:

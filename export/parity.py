@@ -12,21 +12,18 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
 from nst.contract import INPUT, OUTPUT
 from nst.errors import ParityError
+from nst.ort import create_session
 from nst.tensors import to_tensor, to_uint8
 from nst.transformer import TransformerNet
 
 TOLERANCE = 1
 """Grey levels of 255. Float sums in another order land on the other side of a half here and there,
 at one value in a thousand; a real fault is off by far more."""
-
-SILENT = 4
-"""Log level of ONNX Runtime, fatal only."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +82,7 @@ def check_parity(
     Raises:
         ParityError: An output has another size or type, or is off by more than ``TOLERANCE``.
     """
-    session = _open(model)
+    session = create_session(model, ["CPUExecutionProvider"])
     receipt = []
     for number, case in enumerate(cases):
         images = picture(case, seed=number)
@@ -139,13 +136,6 @@ def picture(case: Case, *, seed: int) -> NDArray[np.uint8]:
         grain = random.normal(0, 3, light.shape)
         image[:] = np.clip(light + grain, 0, 255)
     return images
-
-
-def _open(model: bytes) -> Any:  # noqa: ANN401
-    onnxruntime.set_default_logger_severity(SILENT)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = SILENT
-    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
 def _compare(painted: NDArray[Any], expected: NDArray[np.uint8], case: Case, source: str) -> Parity:

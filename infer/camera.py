@@ -155,7 +155,9 @@ class Camera:
     def _run(self, opened: Feed) -> None:
         feed: Feed | None = opened
         interval_s = opened.interval_s
-        while not self._is_stopped.wait(interval_s):
+        due_at = time.perf_counter() + interval_s  # of the next frame; decoding takes time too
+        while not self._is_stopped.wait(max(0.0, due_at - time.perf_counter())):
+            due_at += interval_s
             frame = feed.read() if feed is not None else None
             if frame is not None:
                 self._put(frame)

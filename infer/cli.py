@@ -38,9 +38,9 @@ class StylizeConfig(PaintConfig):
     format: Literal["png", "jpeg", "webp", "tiff"] | None = setting(
         None, "Format of the pictures; the photograph's own if not given, PNG on stdout."
     )
-    quality: int = setting(95, "Quality of JPEG and WebP, 1 to 100.", low=1, high=100)
+    quality: int = setting(95, "Quality of JPEG, WebP and videos, 1 to 100.", low=1, high=100)
     max_pixels: int = setting(
-        64_000_000, "The largest picture that is read, width times height.", low=1
+        64_000_000, "The largest picture or frame that is read, width times height.", low=1
     )
     overwrite: bool = setting(False, "Replace files that exist.", flags=("--overwrite",))
     skip_existing: bool = setting(
@@ -61,7 +61,7 @@ def stylize(
         list[str],
         typer.Argument(
             metavar="INPUT",
-            help="Pictures, videos, folders with pictures, patterns, or - for stdin.",
+            help="Pictures, videos, folders with them, patterns, or - for stdin.",
         ),
     ],
     output: Annotated[
@@ -89,10 +89,14 @@ def stylize(
     # Here, so that `nst --help` does not wait for numpy and ONNX Runtime.
     from infer.jobs import check_targets, find_jobs, is_batch, place, style_name
     from infer.stylizer import Stylizer
-    from infer.video import OUTPUT_SUFFIXES, VIDEO_SUFFIXES
-    from infer.video_writer import output_format
+    from infer.video_format import output_format
 
-    found = find_jobs(inputs, video_suffixes=VIDEO_SUFFIXES)
+    found = find_jobs(inputs)
+    if settings.format is not None and all(job.is_moving for job in found):
+        raise UsageError(
+            f"--format {settings.format} is for pictures, and here only videos are given; name"
+            " the video, as in -o painted.mkv"
+        )
     paint = Stylizer(
         model,
         provider=settings.provider,
@@ -100,6 +104,7 @@ def stylize(
         restore_size=settings.restore_size,
         original_colors=settings.original_colors,
         strength=settings.strength,
+        max_pixels=settings.max_pixels,
     )
     say(paint.session.describe_provider())
     jobs = place(
@@ -108,14 +113,15 @@ def stylize(
         style=style_name(paint.info, model),
         format=settings.format,
         has_folder=is_batch(inputs),
-        moving_suffixes=OUTPUT_SUFFIXES,
     )
     if len(jobs) < len(found):
-        say(f"{len(found) - len(jobs)} pictures in the output folder are left out")
+        say(f"{len(found) - len(jobs)} files in the output folder are left out")
     check_targets(jobs, may_exist=settings.overwrite or settings.skip_existing)
     for job in jobs:
         if job.is_moving and job.target is not None:
             output_format(job.target)
+        if job.note:
+            say(f"{job.name}: {job.note}")
     _report(paint, _paint(paint, jobs, settings), jobs, settings)
 
 
@@ -161,7 +167,6 @@ def _paint_still(
                 overwrite=settings.overwrite,
                 format=settings.format or "png",
                 quality=settings.quality,
-                max_pixels=settings.max_pixels,
             )
             if bar is not None:
                 bar.update(done, job.name)
@@ -170,15 +175,22 @@ def _paint_still(
 def _paint_moving(paint: Stylizer, job: Job, settings: StylizeConfig) -> Record:
     from infer.images import Record, paint_moving
 
-    with closing(paint_moving(paint, job, overwrite=settings.overwrite)) as records:
+    with closing(
+        paint_moving(
+            paint, job, overwrite=settings.overwrite, quality=settings.quality, announce=say
+        )
+    ) as records:
         first = next(records)
         if isinstance(first, Record):
             return first
+        shown = 0
         with progress(job.name, first.total_frames) as bar:
             for record in chain([first], records):
                 if isinstance(record, Record):
                     return record
-                bar.update(record.frame)
+                if record.frame > shown:  # the last one is that of the finished file
+                    bar.update(record.frame)
+                shown = record.frame
                 for note in record.notes:
                     say(note)
     raise AssertionError("the last record of a job is its Record")
@@ -221,10 +233,8 @@ def _report(
                 _say_notes(record, with_hint=not is_hinted and not settings.restore_size)
                 is_hinted |= record.is_reduced
         except KeyboardInterrupt:
-            hint = "; add --skip-existing to go on from there"
-            if any(job.is_moving for job in jobs):  # a video may be there in part: do not skip it
-                hint = ""
-            say(f"{painted} of {n} inputs painted{hint}")
+            if n > 1:
+                say(f"{painted} of {n} inputs painted; add --skip-existing to go on from there")
             raise
     if n > 1 and not failed:
         left = f", {skipped} skipped" if skipped else ""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from infer.providers import Provider
-from nst.settings import Settings, setting
+from nst.settings import Provider, Settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -17,7 +17,7 @@ from infer.jobs import Format, Job
 from infer.stylizer import Stylizer
 from nst.errors import NSTError, OutputError
 from nst.files import describe
-from nst.image import MAX_PIXELS, Picture, check_output, encode_image, load_image, save_image
+from nst.image import Picture, check_output, encode_image, save_image
 
 if TYPE_CHECKING:
     from infer.video import VideoRecord
@@ -77,7 +77,6 @@ def paint_image(
     overwrite: bool = False,
     format: Format = "png",
     quality: int = 95,
-    max_pixels: int = MAX_PIXELS,
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
 ) -> Record:
@@ -89,7 +88,6 @@ def paint_image(
         overwrite: Whether a file that exists may be replaced.
         format: Format of a picture that goes to stdout; a file's is in its suffix.
         quality: Of JPEG and WebP, 1 to 100.
-        max_pixels: The largest photograph that is decoded, width times height.
         stdin: Where a job without a source is read from; None: the program's.
         stdout: Where a job without a target is written to; None: the program's.
     """
@@ -98,7 +96,7 @@ def paint_image(
             raise job.problem
         started_at = time.perf_counter()
         source = job.source or stdin or sys.stdin.buffer
-        photograph = load_image(source, name=job.name, max_pixels=max_pixels)
+        photograph = paint.read(source, name=job.name)
         if job.target is not None:  # a JPEG holds no transparency: said before the work
             has_alpha = photograph.alpha is not None
             check_output(job.target, overwrite=overwrite, has_alpha=has_alpha)
@@ -125,7 +123,12 @@ def paint_image(
 
 
 def paint_moving(
-    paint: Stylizer, job: Job, *, overwrite: bool = False
+    paint: Stylizer,
+    job: Job,
+    *,
+    overwrite: bool = False,
+    quality: int = 95,
+    announce: Callable[[str], object] = lambda line: None,
 ) -> Generator[VideoRecord | Record, None, None]:
     """Paint a video or an animated picture: yield one record for each frame, last one for the job.
 
@@ -133,6 +136,8 @@ def paint_moving(
         paint: The model; its size, colours and strength hold for every frame.
         job: The input with its output, both files.
         overwrite: Whether a file that exists may be replaced.
+        quality: Of the film, 1 to 100.
+        announce: Told, when the painting is stopped, which file holds how many frames.
     """
     from infer.video import stylize_video  # here, because pictures do not need it
 
@@ -151,7 +156,15 @@ def paint_moving(
 
     frames, started_at = 0, time.perf_counter()
     try:
-        records = stylize_video(paint_frame, job.source, job.target, overwrite=overwrite)
+        records = stylize_video(
+            paint_frame,
+            job.source,
+            job.target,
+            overwrite=overwrite,
+            quality=quality,
+            max_pixels=paint.max_pixels,
+            announce=announce,
+        )
         with contextlib.closing(records):
             for record in records:
                 frames = record.frame

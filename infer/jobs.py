@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import glob
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from infer.video_format import FORMATS, VIDEO_SUFFIXES, output_suffix
 from nst.contract import ModelInfo, safe_name
 from nst.errors import ImageError, NSTError, OutputError, UsageError
 from nst.image import check_output, find_images, is_animated
@@ -42,16 +44,17 @@ class Job:
     """Whether it is a video or an animated picture."""
     problem: NSTError | None = None
     """Why it cannot be read at all."""
+    note: str = ""
+    """What to say of the choice of its output."""
 
 
-def find_jobs(inputs: Sequence[str], *, video_suffixes: Sequence[str] = ()) -> list[Job]:
+def find_jobs(inputs: Sequence[str]) -> list[Job]:
     """Expand what the user named: files, folders and all below them, patterns, ``-`` for stdin.
 
     What names nothing becomes a job with a problem, so that the other inputs can be painted.
 
     Args:
         inputs: The arguments of the command.
-        video_suffixes: Suffixes of videos, in lower case.
 
     Raises:
         UsageError: stdin is named twice.
@@ -68,7 +71,7 @@ def find_jobs(inputs: Sequence[str], *, video_suffixes: Sequence[str] = ()) -> l
             found += _matching(text)
         else:
             found.append(_of_file(Path(text)))
-    return [_marked(job, video_suffixes) for job in found]
+    return found
 
 
 def is_batch(inputs: Sequence[str]) -> bool:
@@ -89,7 +92,6 @@ def place(
     style: str,
     format: Format | None,
     has_folder: bool,
-    moving_suffixes: Sequence[str] = (),
 ) -> list[Job]:
     """Give each job its output.
 
@@ -104,7 +106,6 @@ def place(
         format: Format that was asked for; None keeps the photograph's where it can be written.
         has_folder: Whether a folder or a pattern was named, so that a single picture in it does not
             change what ``--output`` means.
-        moving_suffixes: Suffixes that a video or an animated picture keeps.
 
     Raises:
         UsageError: The output fits neither the number of inputs nor the format, two inputs would
@@ -125,10 +126,12 @@ def place(
         for job in jobs:
             folder = _folder_for(job, output, style)
             if not _is_painting(job, folder):
-                name = _file_name(job, output, style, _suffix(job, format, moving_suffixes))
-                placed.append(replace(job, target=folder / name))
+                suffix = _suffix(job, format)
+                name = _file_name(job, output, style, suffix)
+                placed.append(replace(job, target=folder / name, note=_note(job, suffix)))
         if not placed:
             raise UsageError(f"all inputs lie in the output folder {folder}; give another --output")
+        placed = _apart(placed)
     _check_clashes(placed)
     return placed
 
@@ -157,10 +160,11 @@ def check_targets(jobs: Sequence[Job], *, may_exist: bool) -> None:
 
 
 def _in_folder(folder: Path) -> list[Job]:
-    paths = find_images(folder)
+    paths = find_images(folder, also=VIDEO_SUFFIXES)
     if not paths:
-        return [_lost(str(folder), f"{folder}: no pictures in this folder; name videos one by one")]
-    return [Job(str(path), path, within=folder) for path in paths]
+        return [_lost(str(folder), f"{folder}: no pictures or videos in this folder")]
+    jobs = [replace(_of_file(path), within=folder) for path in paths]
+    return sorted(jobs, key=lambda job: job.is_moving)  # a film takes as long as many pictures
 
 
 def _is_pattern(text: str) -> bool:
@@ -179,18 +183,12 @@ def _matching(pattern: str) -> list[Job]:
 def _of_file(path: Path) -> Job:
     if not path.exists():
         return _lost(str(path), f"{path}: no such file")
-    return Job(str(path), path)
+    is_video = path.suffix.lower() in VIDEO_SUFFIXES
+    return Job(str(path), path, is_moving=is_video or is_animated(path))
 
 
 def _lost(name: str, message: str) -> Job:
     return Job(name, Path(name), problem=ImageError(message))
-
-
-def _marked(job: Job, video_suffixes: Sequence[str]) -> Job:
-    if job.problem is not None or job.source is None:
-        return job
-    is_video = job.source.suffix.lower() in video_suffixes
-    return replace(job, is_moving=is_video or is_animated(job.source))
 
 
 def _is_folder(output: str, *, is_one: bool) -> bool:
@@ -205,7 +203,7 @@ def _is_folder(output: str, *, is_one: bool) -> bool:
             f"-o {output} is no folder that exists and has no suffix;"
             f" write {output}.png for a file or {output}/ for a folder"
         )
-    if path.is_file() or path.suffix.lower() in KEPT_SUFFIXES:
+    if path.is_file() or path.suffix.lower() in (*KEPT_SUFFIXES, *FORMATS):
         raise UsageError(
             f"-o {output} is one file for several inputs; give a folder, as in -o out/"
         )
@@ -221,13 +219,20 @@ def _check_suffix(output: str, format: Format | None) -> None:
         raise UsageError(f"-o {output} and --format {format} do not agree; leave one out")
 
 
-def _suffix(job: Job, format: Format | None, moving_suffixes: Sequence[str]) -> str:
+def _suffix(job: Job, format: Format | None) -> str:
     own = job.source.suffix if job.source is not None else ""
-    if job.is_moving:
-        return own if own.lower() in moving_suffixes else ".mp4"
+    if job.is_moving and job.source is not None:
+        return output_suffix(job.source)
     if format is not None:
         return SUFFIXES[format]
     return own if own.lower() in KEPT_SUFFIXES else ".png"
+
+
+def _note(job: Job, suffix: str) -> str:
+    is_other = job.source is not None and job.source.suffix.lower() != ".mkv"
+    if job.is_moving and is_other and suffix == ".mkv":
+        return "is written as .mkv, because an .mp4 cannot hold its sound"
+    return ""
 
 
 def _folder_for(job: Job, output: str | None, style: str) -> Path:
@@ -253,6 +258,23 @@ def _file_name(job: Job, output: str | None, style: str, suffix: str) -> Path:
         return job.source.relative_to(job.within).with_name(job.source.stem + suffix)
     stem = job.source.stem if job.source is not None else "stdin"
     return Path(stem + suffix if output is not None else f"{stem}-{style}{suffix}")
+
+
+def _apart(jobs: Sequence[Job]) -> list[Job]:
+    """Give a painting the photograph's whole name, a.bmp.png, where it would clash with another.
+
+    One that keeps its suffix keeps its name too, whatever lies beside it.
+    """
+    count = Counter(_key(job.target) for job in jobs if job.target is not None)
+
+    def apart(job: Job) -> Job:
+        source, target = job.source, job.target
+        if source is None or target is None or source.suffix == target.suffix:
+            return job
+        name = source.name + target.name.removeprefix(source.stem)
+        return replace(job, target=target.with_name(name)) if count[_key(target)] > 1 else job
+
+    return [apart(job) for job in jobs]
 
 
 def _check_clashes(jobs: Sequence[Job]) -> None:

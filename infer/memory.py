@@ -14,7 +14,7 @@ def needed_bytes(info: ModelInfo, height: int, width: int, batch: int = 1) -> in
     return info.bytes_per_pixel * batch * (-(-height // m) * m) * (-(-width // m) * m)
 
 
-def check_memory(info: ModelInfo, height: int, width: int, *, name: str, batch: int = 1) -> None:
+def check_memory(info: ModelInfo, height: int, width: int, *, name: str) -> None:
     """Refuse a run that would take more than ``USABLE`` of the free memory.
 
     Args:
@@ -22,29 +22,27 @@ def check_memory(info: ModelInfo, height: int, width: int, *, name: str, batch: 
         height: Height that the network sees, px.
         width: Width that the network sees, px.
         name: What to call the picture.
-        batch: How many pictures of that size at once.
 
     Raises:
         InferenceError: It would; the message names the largest ``--size`` that fits.
     """
-    needed, free = needed_bytes(info, height, width, batch), free_bytes()
+    needed, free = needed_bytes(info, height, width), free_bytes()
     if needed <= USABLE * free:
         return
-    fitting = largest_size(info, height, width, int(USABLE * free), batch)
+    fitting = largest_size(info, height, width, int(USABLE * free))
     advice = f"--size {fitting} fits" if fitting else "no --size fits, close other programs"
-    many = f"{batch} pictures of " if batch > 1 else ""
     raise InferenceError(
-        f"{name}: {many}{width}x{height} px need {needed / 1e9:.1f} GB of memory,"
+        f"{name}: {width}x{height} px need {needed / 1e9:.1f} GB of memory,"
         f" {free / 1e9:.1f} GB are free, of which {USABLE:.0%} may be used; {advice}"
     )
 
 
-def largest_size(info: ModelInfo, height: int, width: int, budget: int, batch: int = 1) -> int:
+def largest_size(info: ModelInfo, height: int, width: int, budget: int) -> int:
     """Return the greatest long side, px, at which a picture of that shape fits; 0 if none."""
     low, high = 0, max(height, width)
     while low < high:  # low fits or is 0, above high nothing fits
         middle = (low + high + 1) // 2
-        if needed_bytes(info, *fit_long_side(height, width, middle), batch) <= budget:
+        if needed_bytes(info, *fit_long_side(height, width, middle)) <= budget:
             low = middle
         else:
             high = middle - 1

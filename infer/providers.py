@@ -7,12 +7,11 @@ for is compared with what the session obtained, and both are named.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from nst.errors import InferenceError, UsageError
-
-Provider = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "dml"]
-"""What ``--provider`` takes. ``auto``: the best that ONNX Runtime lists, TensorRT left out."""
+from nst.ort import has_nvidia_gpu
+from nst.settings import Provider
 
 LABELS = {
     "CPUExecutionProvider": "CPU",
@@ -26,14 +25,15 @@ LABELS = {
 OWN_MEMORY = ("CUDA", "TensorRT", "DirectML")
 """Providers whose memory is not that of the computer."""
 
-_CPU = "CPUExecutionProvider"
+CPU = "CPUExecutionProvider"
 _NAMES = {
-    "cpu": _CPU,
+    "cpu": CPU,
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
     "coreml": "CoreMLExecutionProvider",
     "dml": "DmlExecutionProvider",
 }
+_ON_NVIDIA = (_NAMES["cuda"], _NAMES["tensorrt"])
 # TensorRT builds an engine for minutes before the first picture, so it is taken by name only.
 _BEST_FIRST = ("cuda", "coreml", "dml", "cpu")
 
@@ -76,11 +76,43 @@ def with_options(name: str, listed: Sequence[str]) -> list[str | tuple[str, dict
     chain = [name]
     if name == _NAMES["tensorrt"] and _NAMES["cuda"] in listed:
         chain.append(_NAMES["cuda"])
-    if name != _CPU:
-        chain.append(_CPU)
+    if name != CPU:
+        chain.append(CPU)
     # The default, EXHAUSTIVE, tries every algorithm again at each new picture size.
     options = {_NAMES["cuda"]: {"cudnn_conv_algo_search": "HEURISTIC"}}
     return [(entry, options[entry]) if entry in options else entry for entry in chain]
+
+
+def needs_cuda(name: str) -> bool:
+    """Whether a provider, by ONNX Runtime's name, runs on CUDA and cuDNN."""
+    return name in _ON_NVIDIA
+
+
+def why_not(name: str, reason: str) -> str:
+    """Say why a provider was not obtained: without a GPU what the runtime says only misleads.
+
+    Args:
+        name: The provider, by ONNX Runtime's name.
+        reason: What the runtime said, or nothing.
+    """
+    return "no NVIDIA GPU here" if needs_cuda(name) and not has_nvidia_gpu() else reason
+
+
+def why_no_better(obtained: str, name: str, listed: Sequence[str], reason: str) -> str:
+    """Say why ``auto`` ended at a provider where a better one was to be expected, or nothing.
+
+    Args:
+        obtained: The provider that runs, as people write it.
+        name: The one that was tried, by ONNX Runtime's name.
+        listed: What this build of ONNX Runtime knows.
+        reason: What the runtime said, or nothing.
+    """
+    if obtained != LABELS[name]:
+        reason = why_not(name, reason) or "see `nst doctor`"
+        return f"not {LABELS[name]}: {reason}"
+    if name == CPU and _NAMES["cuda"] not in listed and has_nvidia_gpu():
+        return "not CUDA: this ONNX Runtime is built without it, see `nst doctor`"
+    return ""
 
 
 def refusal(provider: Provider, obtained: str, reason: str) -> InferenceError:

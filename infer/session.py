@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import io
 import re
 from pathlib import Path
 from typing import Any
@@ -14,17 +13,17 @@ from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state
 
 from infer import providers
-from infer.model_file import ModelFile, in_one_line, read_model
-from infer.providers import LABELS, Provider
+from infer.memory import needed_bytes
+from infer.model_file import ModelFile, read_model
+from infer.providers import LABELS
 from nst.contract import INPUT, OUTPUT, ModelInfo
 from nst.errors import ImageError, InferenceError, ModelError, NSTError
-
-SILENT = 4
-"""Log level of ONNX Runtime, fatal only: what matters is said in our own words."""
+from nst.ort import SILENT, create_session, load_cuda_libraries, words_of
+from nst.settings import Provider
 
 SHRINK_FROM_BYTES = 256_000_000
-"""A run that needs this much gives its memory back, or the free memory of the next picture would be
-misjudged. Smaller ones keep it: allocating anew cost a tenth of the time at 320x240."""
+"""A run that needs this much gives its memory back, unless pictures of its size come in a row, as
+the frames of a film do: to allocate anew cost 16 to 20 % of the time from 320x240 to 1920x1080."""
 
 RUNTIME_ERRORS: tuple[type[Exception], ...] = (
     RuntimeError,
@@ -45,9 +44,9 @@ class Session:
     Attributes:
         name: What the model is called in messages.
         info: The metadata of the model.
-        asked: The provider asked for, as people write it: ``CUDA``.
+        asked: What was asked for: ``auto``, or a provider as people write it, ``CUDA``.
         obtained: The provider that the session runs on.
-        reason: What ONNX Runtime gave as a reason where the two differ, or nothing.
+        reason: Why it is not the one that was wanted, or nothing.
     """
 
     def __init__(self, runtime: Any, model: ModelFile, *, asked: str, reason: str = "") -> None:  # noqa: ANN401
@@ -57,6 +56,7 @@ class Session:
         self.asked = asked
         self.obtained = _label(runtime)
         self.reason = reason
+        self._last_shape: tuple[int, ...] = ()
 
     @property
     def has_own_memory(self) -> bool:
@@ -64,7 +64,7 @@ class Session:
         return self.obtained in providers.OWN_MEMORY
 
     def describe_provider(self) -> str:
-        """Return the line that says what really runs: ``provider: asked CUDA, got CPU``."""
+        """Return the line that says what really runs: ``provider: asked auto, got CUDA``."""
         because = f" ({self.reason})" if self.reason else ""
         return f"provider: asked {self.asked}, got {self.obtained}{because}"
 
@@ -84,11 +84,9 @@ class Session:
         """
         _check_images(images)
         n, height, width = images.shape[:3]
-        options = onnxruntime.RunOptions()
-        options.log_severity_level = SILENT
-        needed = self.info.bytes_per_pixel * n * height * width
-        if self.obtained == "CPU" and needed >= SHRINK_FROM_BYTES:
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        is_in_a_row, self._last_shape = images.shape == self._last_shape, images.shape
+        is_large = needed_bytes(self.info, height, width, n) >= SHRINK_FROM_BYTES
+        options = self._options(gives_memory_back=is_large and not is_in_a_row)
         try:
             (painted,) = self._runtime.run([OUTPUT], {INPUT: images}, options)
         except RUNTIME_ERRORS as error:
@@ -100,25 +98,36 @@ class Session:
             )
         return np.asarray(painted, dtype=np.uint8)
 
+    def give_memory_back(self) -> None:
+        """Let go of what earlier runs left for the next one of their size; a run of one pixel."""
+        self._last_shape = ()
+        pixel = np.zeros((1, 1, 1, 3), np.uint8)
+        with contextlib.suppress(*RUNTIME_ERRORS):  # then nothing is gained, and nothing lost
+            self._runtime.run([OUTPUT], {INPUT: pixel}, self._options(gives_memory_back=True))
+
+    def _options(self, *, gives_memory_back: bool) -> onnxruntime.RunOptions:
+        options = onnxruntime.RunOptions()
+        options.log_severity_level = SILENT
+        if gives_memory_back and self.obtained == "CPU":
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return options
+
     def _run_error(self, error: Exception, n: int, height: int, width: int) -> NSTError:
         what = f"{width}x{height} px" if n == 1 else f"{n} pictures of {width}x{height} px at once"
         if _is_out_of_memory(error):
             return InferenceError(
                 f"{self.obtained} has not enough memory for {what}; try a smaller --size"
             )
-        return InferenceError(f"{self.name} failed on {what}: {_words_of(error)}")
+        return InferenceError(f"{self.name} failed on {what}: {words_of(error)}")
 
 
-def open_session(
-    model: str | Path | bytes, provider: Provider = "auto", *, threads: int | None = None
-) -> Session:
+def open_session(model: str | Path | bytes, provider: Provider = "auto") -> Session:
     """Check a model file and load it. ONNX Runtime's own log is silenced, for the whole process.
 
     Args:
         model: The file, or its content.
         provider: Where to run. ``auto`` asks for the best that ONNX Runtime lists and takes the CPU
             where that cannot be had; a provider that is named is obtained or refused.
-        threads: Threads of one operator on the CPU; None leaves the choice to ONNX Runtime.
 
     Raises:
         ModelError: The file is no style model that follows the contract.
@@ -129,43 +138,24 @@ def open_session(
     name = providers.choose(provider, listed)
     checked = read_model(model)
     chain = providers.with_options(name, listed)
-    onnxruntime.set_default_logger_severity(SILENT)
-    if "CUDAExecutionProvider" in (entry[0] for entry in chain if isinstance(entry, tuple)):
-        _load_cuda_libraries()
-    reason = ""
+    missing = load_cuda_libraries() if providers.needs_cuda(name) else ""
+    error_words = ""
     try:
-        runtime = _create(checked, chain, threads)
+        runtime = create_session(checked.data, chain)
     except RUNTIME_ERRORS as error:
         # The provider or the model: on the CPU only the model can be the cause.
-        reason = _words_of(error)
+        error_words = words_of(error)
         try:
-            runtime = _create(checked, ["CPUExecutionProvider"], threads)
+            runtime = create_session(checked.data, [providers.CPU])
         except RUNTIME_ERRORS as again:
-            raise ModelError(f"{checked.name} cannot be loaded: {_words_of(again)}") from None
-    if provider != "auto" and _label(runtime) != LABELS[name]:
-        raise providers.refusal(provider, _label(runtime), reason)
-    return Session(runtime, checked, asked=LABELS[name], reason=reason)
-
-
-def _create(model: ModelFile, chain: list[Any], threads: int | None) -> Any:  # noqa: ANN401
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = SILENT
-    # What was checked as ONNX must not be taken for ORT's own format, known by four bytes in it.
-    options.add_session_config_entry("session.load_model_format", "ONNX")
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    if "DmlExecutionProvider" in chain:  # DirectML works in no other way
-        options.enable_mem_pattern = False
-    # Its own fallback prints to stdout, where the picture may go.
-    return onnxruntime.InferenceSession(model.data, options, providers=chain, enable_fallback=0)
-
-
-def _load_cuda_libraries() -> None:
-    """Find CUDA and cuDNN in the nvidia packages of pip, where the system has none."""
-    if hasattr(onnxruntime, "preload_dlls"):  # from 1.21 on
-        # It prints which libraries it missed; the comparison of asked and got tells that better.
-        with contextlib.redirect_stdout(io.StringIO()):
-            onnxruntime.preload_dlls()
+            raise ModelError(f"{checked.name} cannot be loaded: {words_of(again)}") from None
+    obtained, reason = _label(runtime), missing or error_words
+    if provider == "auto":
+        reason = providers.why_no_better(obtained, name, listed, reason)
+        return Session(runtime, checked, asked="auto", reason=reason)
+    if obtained != LABELS[name]:
+        raise providers.refusal(provider, obtained, providers.why_not(name, reason))
+    return Session(runtime, checked, asked=obtained)
 
 
 def _label(runtime: Any) -> str:  # noqa: ANN401
@@ -190,11 +180,3 @@ def _is_out_of_memory(error: Exception) -> bool:
     signs = ("failed to allocate", "out of memory", "bad_alloc", "bad allocation", "oom")
     text = str(error).lower()
     return isinstance(error, MemoryError) or any(re.search(rf"\b{s}", text) for s in signs)
-
-
-def _words_of(error: Exception) -> str:
-    """Return the message of ONNX Runtime without codes and places in C++."""
-    text = " ".join(str(error).split())
-    text = re.sub(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ", "", text)
-    text = re.sub(r"/onnxruntime_src/\S+ [^(]*\([^)]*\) ", "", text)
-    return in_one_line(text)

@@ -7,17 +7,18 @@ paint("photo.jpg").save("painted.png")
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infer.memory import check_memory
-from infer.providers import Provider
 from infer.session import Session, open_session
 from nst.color import blend, with_original_colors
 from nst.contract import ModelInfo
-from nst.errors import ImageError, UsageError
-from nst.image import Picture, fit_long_side, load_image, resize_image
+from nst.errors import ImageError, InferenceError, PixelLimitError, UsageError
+from nst.image import MAX_PIXELS, Picture, fit_long_side, load_image, resize_image
+from nst.settings import Provider
 
 Source = str | Path | bytes | Picture | NDArray[np.uint8]
 """What can be painted: a file, its content, a picture already read, or uint8 RGB (H, W, 3)."""
@@ -35,6 +36,7 @@ class Stylizer:
         restore_size: Whether a picture that was reduced is brought back to its own size.
         original_colors: Whether the photograph keeps its colours and takes the brush strokes only.
         strength: Share of the painting in the result, 0 (the photograph) to 1 (the painting).
+        max_pixels: The largest photograph that is decoded, width times height.
 
     Raises:
         ModelError: The file is no style model.
@@ -51,6 +53,7 @@ class Stylizer:
         restore_size: bool = False,
         original_colors: bool = False,
         strength: float = 1.0,
+        max_pixels: int = MAX_PIXELS,
     ) -> None:
         if size is not None and size < 1:
             raise UsageError(f"--size must be at least 1 px, got {size}")
@@ -60,7 +63,9 @@ class Stylizer:
         self.restore_size = restore_size
         self.original_colors = original_colors
         self.strength = strength
+        self.max_pixels = max_pixels
         self.session: Session = open_session(model, provider)
+        self._checked: tuple[int, int] | None = None  # the size that memory was last found for
 
     @property
     def info(self) -> ModelInfo:
@@ -83,10 +88,10 @@ class Stylizer:
         """
         if name is None:
             name = str(source) if isinstance(source, str | Path) else "the picture"
-        photograph = _as_picture(source, name)
+        photograph = self._as_picture(source, name)
         seen, note = self._fitted(photograph)
-        if not self.session.has_own_memory:
-            check_memory(self.info, seen.height, seen.width, name=name)
+        if not self.session.has_own_memory and self._checked != (seen.height, seen.width):
+            self._check_memory(seen.height, seen.width, name)
         painted = self.run(seen.rgb[None])[0]
         if self.restore_size:
             seen = photograph
@@ -96,6 +101,17 @@ class Stylizer:
         if self.strength < 1:
             painted = blend(seen.rgb, painted, self.strength)
         return Picture(rgb=painted, alpha=seen.alpha, notes=photograph.notes + note)
+
+    def read(self, source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> Picture:
+        """Read a photograph as ``nst.image.load_image`` does, of ``max_pixels`` at most.
+
+        Raises:
+            ImageError: It cannot be read.
+        """
+        try:
+            return load_image(source, name=name, max_pixels=self.max_pixels)
+        except PixelLimitError as error:
+            raise PixelLimitError(f"{error}, or raise --max-pixels") from None
 
     def run(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Run the network alone: no resizing, no colours, no strength, no look at the memory.
@@ -116,6 +132,33 @@ class Stylizer:
         """Whether the network sees less than all pixels of a picture of that size."""
         return self.size is not None and max(height, width) > self.size
 
+    def _as_picture(self, source: Source, name: str) -> Picture:
+        if isinstance(source, Picture):
+            return source
+        if isinstance(source, str | Path | bytes):
+            return self.read(source, name=name)
+        is_rgb = source.ndim == 3 and source.shape[-1] == 3 and source.size > 0
+        if source.dtype != np.uint8 or not is_rgb:
+            raise ImageError(
+                f"{name}: an array must be RGB uint8 (height, width, 3),"
+                f" got {source.dtype} {tuple(source.shape)}"
+            )
+        return Picture(rgb=source, alpha=None, notes=())
+
+    def _check_memory(self, height: int, width: int, name: str) -> None:
+        """Look at the free memory before the first picture of a size.
+
+        The next ones of that size in a row are painted in what this one took: a film on a small
+        machine must not end because its own second frame finds the memory taken.
+        """
+        try:
+            check_memory(self.info, height, width, name=name)
+        except InferenceError:
+            self._checked = None
+            self.session.give_memory_back()  # taken by pictures of another size
+            check_memory(self.info, height, width, name=name)
+        self._checked = height, width
+
     def _fitted(self, photograph: Picture) -> tuple[Picture, tuple[str, ...]]:
         """Return the picture that the network sees, and a note where it is not the photograph."""
         height, width = photograph.height, photograph.width
@@ -130,20 +173,6 @@ class Stylizer:
         if self.restore_size:
             note += " and enlarged again"
         return Picture(rgb=rgb, alpha=alpha, notes=()), (note,)
-
-
-def _as_picture(source: Source, name: str) -> Picture:
-    if isinstance(source, Picture):
-        return source
-    if isinstance(source, str | Path | bytes):
-        return load_image(source, name=name)
-    is_rgb = source.ndim == 3 and source.shape[-1] == 3 and source.size > 0
-    if source.dtype != np.uint8 or not is_rgb:
-        raise ImageError(
-            f"{name}: an array must be RGB uint8 (height, width, 3),"
-            f" got {source.dtype} {tuple(source.shape)}"
-        )
-    return Picture(rgb=source, alpha=None, notes=())
 
 
 def _resized(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:

@@ -19,24 +19,18 @@ from numpy.typing import NDArray
 
 from infer.display_matrix import turn_of, upright
 from infer.video_color import color_of
-from nst.errors import MediaError
+from infer.video_source import choose_pictures, choose_sounds, describe, no_frame, open_video
+from nst.errors import PixelLimitError
+from nst.image import MAX_PIXELS
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
-    from av.container import InputContainer
     from av.packet import Packet
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
 FALLBACK_RATE = Fraction(25)
 """Frames per second where a file states none; used only for frames without a time stamp."""
-
-DEMUXERS = (
-    "mov,mp4,matroska,webm,avi,mpegts,mpeg,mpegvideo,flv,asf,ogg,mxf,dv,ivf,nut,rm,wtv,yuv4mpegpipe,"
-    "h264,hevc,m4v,mjpeg,av1,obu,gif,apng,webp_pipe,mp3,wav,flac,aac,image2,png_pipe,jpeg_pipe"
-)
-"""The file formats that are read, by FFmpeg's names. No playlists: those name other files and the
-network, and a broken one is tried again for minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,8 +45,11 @@ class VideoInfo:
     """Average frames per second."""
     frames: int | None
     """Number of frames, stated or estimated from the duration; None when neither is known."""
+    start_s: float
+    """When the first picture is shown, seconds."""
     duration_s: float | None
-    """Duration of the pictures, seconds; None when it is not stated."""
+    """Duration of the pictures, or from their start to the end of the file where only that is
+    stated, seconds; None when neither is."""
     sound: tuple[str, ...]
     """Codec of each sound stream."""
 
@@ -73,23 +70,27 @@ class VideoReader:
     """An open video file; iterating gives frames and packets of sound in the order of the file.
 
     Args:
-        path: Anything that FFmpeg reads and that has a video stream; an animated GIF or PNG too.
+        path: Anything that FFmpeg reads and that has a video stream; an animated GIF, PNG or AVIF
+            too.
+        max_pixels: The largest frame that is decoded, width times height.
 
     Raises:
         MediaError: PyAV is not installed, or the file is missing, damaged or has no video.
+        PixelLimitError: Its frames have more than ``max_pixels``.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, max_pixels: int = MAX_PIXELS) -> None:
         self.path = path
         self.skipped = 0
         """Damaged packets and frames that were left out so far."""
         self.notes: list[str] = []
         """What the caller should say: where the result will differ from the file."""
-        self._container = _open(path)
+        self._container = open_video(path)
         try:
-            self._stream = self._choose_stream()
-            self.sounds = self._choose_sounds()
-            self.info = self._read_info()
+            self._stream, others = choose_pictures(self._container, path)
+            self.sounds, unknown_sounds = choose_sounds(self._container)
+            self._note_left_out(others, unknown_sounds)
+            self.info = self._read_info(max_pixels)
             self.time_base = self._stream.time_base or 1 / self.info.rate
             self.color = color_of(self._stream.codec_context)
             if hdr := self.color.hdr:
@@ -100,7 +101,7 @@ class VideoReader:
         self.is_sideways = False
         """Whether width and height changed places when the frames were turned upright."""
         self._last_stamp: int | None = None
-        self._last_end = 0
+        self._last_end_s = 0.0
 
     def __enter__(self) -> Self:
         return self
@@ -123,10 +124,6 @@ class VideoReader:
         aspect = self._stream.sample_aspect_ratio or Fraction(1)
         return 1 / aspect if self.is_sideways else aspect
 
-    def seconds(self, stamp: int) -> float:
-        """Return a time stamp in seconds."""
-        return float(stamp * self.time_base)
-
     def __iter__(self) -> Iterator[Frame | Packet[AudioStream]]:
         """Yield every frame and every packet of sound.
 
@@ -137,6 +134,7 @@ class VideoReader:
         for packet in self._packets():
             if packet.stream.type == "audio":
                 if packet.size:  # the packet that ends a stream carries nothing
+                    self._note_end(packet)
                     yield packet
                 continue
             for picture in self._decode(packet):
@@ -144,53 +142,46 @@ class VideoReader:
                     count += 1
                     yield frame
         if not count:
-            raise MediaError(
-                f"{self.path}: no frame could be decoded"
-                f" ({self._stream.codec_context.name}); the file is damaged or its codec unknown"
-            )
+            raise no_frame(self._container, self._stream.codec_context.name, self.path)
         self._check_end()
 
-    def _choose_stream(self) -> VideoStream:
-        from av.stream import Disposition
-
-        # A cover picture in a sound file is a video stream by FFmpeg's reckoning.
-        videos = self._container.streams.video
-        streams = [s for s in videos if not s.disposition & Disposition.attached_pic]
-        if not streams:
-            raise MediaError(f"{self.path} has no video stream; give a video, not sound alone")
-        if _is_unknown(streams[0]):
-            raise MediaError(f"{self.path}: FFmpeg has no decoder for its pictures")
+    def _note_left_out(self, videos: int, unknown_sounds: int) -> None:
         others = self._container.streams
         for kind, count in (
-            ("video", len(streams) - 1),
+            ("video", videos),
             ("subtitle", len(others.subtitles)),
             ("data", len(others.data)),
         ):
             if count:
                 self.notes.append(f"{self.path}: {count} more {kind} stream(s) not carried over")
-        return streams[0]
+        if unknown_sounds:
+            self.notes.append(
+                f"{self.path}: {unknown_sounds} sound stream(s) of unknown kind left out"
+            )
 
-    def _choose_sounds(self) -> tuple[AudioStream, ...]:
-        sounds = self._container.streams.audio
-        known = tuple(sound for sound in sounds if not _is_unknown(sound))
-        if unknown := len(sounds) - len(known):
-            self.notes.append(f"{self.path}: {unknown} sound stream(s) of unknown kind left out")
-        return known
-
-    def _read_info(self) -> VideoInfo:
+    def _read_info(self, max_pixels: int) -> VideoInfo:
         stream, container = self._stream, self._container
+        width, height = stream.codec_context.width, stream.codec_context.height
+        if width * height > max_pixels:
+            raise PixelLimitError(
+                f"{self.path} has frames of {width}x{height} = {width * height / 1e6:.1f} million"
+                f" pixels, the limit is {max_pixels / 1e6:g} million; scale it down first, or raise"
+                " --max-pixels"
+            )
         rate = stream.average_rate or stream.guessed_rate or FALLBACK_RATE
-        duration = None
+        start_s = float((stream.start_time or 0) * (stream.time_base or 0))
+        end_s = None
         if stream.duration is not None and stream.time_base is not None:
-            duration = float(stream.duration * stream.time_base)
+            end_s = start_s + float(stream.duration * stream.time_base)
         elif container.duration is not None:
-            duration = container.duration / 1e6
-        frames = stream.frames or (round(duration * rate) if duration else None)
+            end_s = container.duration / 1e6  # Matroska: of the longest stream, counted from 0
+        duration = end_s - start_s if end_s is not None and end_s > start_s else None
         return VideoInfo(
-            width=stream.codec_context.width,
-            height=stream.codec_context.height,
+            width=width,
+            height=height,
             rate=rate,
-            frames=frames,
+            frames=stream.frames or (round(duration * rate) if duration else None),
+            start_s=start_s,
             duration_s=duration,
             sound=tuple(sound.codec_context.name for sound in self.sounds),
         )
@@ -205,7 +196,7 @@ class VideoReader:
             except StopIteration:
                 return
             except FFmpegError as error:
-                self.notes.append(f"{self.path}: reading stopped early, {_describe(error)}")
+                self.notes.append(f"{self.path}: reading stopped early, {describe(error)}")
                 return
             if packet.is_corrupt:
                 self.skipped += 1
@@ -232,7 +223,8 @@ class VideoReader:
         if self._last_stamp is not None and stamp <= self._last_stamp:
             self.skipped += 1  # its time is over: a player would not show it either
             return None
-        self._last_stamp, self._last_end = stamp, stamp + duration
+        self._last_stamp = stamp
+        self._last_end_s = max(self._last_end_s, float((stamp + duration) * self.time_base))
         turn = turn_of(picture, self.path)
         self.is_sideways = turn[0] == 0
         return Frame(upright(self._to_rgb(picture), turn), stamp, duration)
@@ -259,41 +251,17 @@ class VideoReader:
         if note not in self.notes:
             self.notes.append(note)
 
+    def _note_end(self, packet: Packet[AudioStream]) -> None:
+        """Where the file states one end for all streams, sound that goes on longer counts too."""
+        if self._stream.duration is None and packet.pts is not None:
+            end = packet.pts + (packet.duration or 0)
+            self._last_end_s = max(self._last_end_s, float(end * packet.time_base))
+
     def _check_end(self) -> None:
-        """Note when the pictures end well before the time that the file states."""
-        start = self._stream.start_time or 0
-        end_s, stated_s = self.seconds(self._last_end - start), self.info.duration_s
-        if stated_s is not None and stated_s - end_s > max(0.25, 0.05 * stated_s):
+        """Note when the file ends well before the time that it states."""
+        stated_s, found_s = self.info.duration_s, self._last_end_s - self.info.start_s
+        if stated_s is not None and stated_s - found_s > max(0.25, 0.05 * stated_s):
             self.notes.append(
-                f"{self.path}: the pictures end at {end_s:.2f} s of {stated_s:.2f} s;"
+                f"{self.path}: the pictures end at {found_s:.2f} s of {stated_s:.2f} s;"
                 " the file may be cut short"
             )
-
-
-def _is_unknown(stream: VideoStream | AudioStream) -> bool:
-    context: Any = stream.codec_context  # None where FFmpeg knows the stream but not its codec
-    return context is None
-
-
-def _open(path: Path) -> InputContainer:
-    try:
-        import av
-    except ImportError:
-        raise MediaError("videos need the package av; install it: pip install 'nst[video]'") from (
-            None
-        )
-    try:
-        options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
-        return av.open(str(path.absolute()), "r", container_options=options)
-    except av.FFmpegError as error:
-        raise MediaError(f"{path}: cannot be read as a video, {_describe(error)}") from None
-
-
-def _describe(error: Exception) -> str:
-    known = {
-        "Invalid data found when processing input": "it is damaged or no video",
-        "Invalid argument": "its format is none of those read here",
-        "End of file": "it is empty or cut short",
-    }
-    text = str(getattr(error, "strerror", None) or error)
-    return known.get(text, text.lower())

@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import os
 import secrets
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infer.video_color import Color
+from infer.video_format import Format, held_codecs, output_format, rate_factor
 from infer.video_reader import VideoReader
-from nst.errors import MediaError, OutputError, UsageError
+from nst.errors import MediaError, OutputError
 from nst.files import describe
+from nst.interrupt import interrupts_held
 
 if TYPE_CHECKING:
     from av.audio.stream import AudioStream
@@ -29,75 +27,19 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How videos of one suffix are written."""
-
-    container: str
-    codec: str
-    options: dict[str, str]
-    crf_scale: float = 1.0
-    """The codec's quality numbers over those of H.264."""
-    container_options: dict[str, str] = field(default_factory=dict)
-
-
-_H264 = {"preset": "veryfast"}
-_VP9 = {"deadline": "good", "cpu-used": "4", "row-mt": "1"}
-_INDEX_FIRST = {"movflags": "+faststart"}  # a browser can play while it loads
-
-FORMATS = {
-    ".mp4": Format("mp4", "libx264", _H264, container_options=_INDEX_FIRST),
-    ".mov": Format("mov", "libx264", _H264, container_options=_INDEX_FIRST),
-    ".mkv": Format("matroska", "libx264", _H264),
-    ".webm": Format("webm", "libvpx-vp9", _VP9, crf_scale=63 / 51),
-}
-"""Suffixes a video can be written with."""
-
-
-def output_format(target: Path) -> Format:
-    """Return how a file of this name is written.
-
-    Raises:
-        UsageError: No video is written with this suffix.
-    """
-    try:
-        return FORMATS[target.suffix.lower()]
-    except KeyError:
-        raise UsageError(
-            f"{target}: a video is written as {', '.join(FORMATS)},"
-            f" not as {target.suffix or 'a file without a suffix'}"
-        ) from None
-
-
-@contextmanager
-def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C back until the block is done, so that no packet is lost between two calls."""
-    previous = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or not callable(previous):
-        yield  # only the main thread gets signals, and only a Python handler raises
-        return
-    held: list[tuple[int, FrameType | None]] = []
-    signal.signal(signal.SIGINT, lambda number, frame: held.append((number, frame)))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-    if held:
-        previous(*held[0])
-
-
 class VideoWriter:
     """A video that is written beside its target and takes that name in ``finish``.
 
     Time base, average rate, pixel aspect and colour matrix are those of the source. The sound is
-    copied packet by packet and never encoded again. H.264 and VP9 are written as yuv420p, whose
-    sizes are even: an odd width or height gains one pixel, the last column or row repeated.
+    copied packet by packet; only what none of ``FORMATS`` can hold is encoded again. H.264 and VP9
+    are written as yuv420p, whose sizes are even: an odd width or height gains one pixel, the last
+    column or row repeated. Make it with interrupts held, or one of them leaves a file behind.
 
     Args:
         target: The file to write; its folder is made when missing.
         reader: The source.
         size: Height and width of the painted frames, px.
-        quality: Constant rate factor on the scale of H.264, 0 (best) to 51.
+        quality: 1 to 100, as of JPEG and WebP.
 
     Raises:
         MediaError: The container cannot hold the sound of the source.
@@ -110,6 +52,8 @@ class VideoWriter:
         self.target = target
         self.frames = 0
         """Frames written so far."""
+        self.is_finished = False
+        """Whether the file is complete and has its name."""
         self.notes: list[str] = []
         """What the caller should say: where the result differs from the source."""
         self._size = size
@@ -117,27 +61,18 @@ class VideoWriter:
         self._time_base = reader.time_base
         self._durations: dict[int, int] = {}
         self._last_dts: dict[int, int] = {}
-        self._temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        self._encoded: set[int] = set()  # streams of sound that are encoded again
+        self._temporary = target.with_name(f".nst-{secrets.token_hex(4)}.part")
         form = output_format(target)
         options = dict(form.container_options)
         if form.container in ("mp4", "mov"):  # else the muxer takes a multiple of the time base
             options["video_track_timescale"] = str(self._time_base.denominator)
-        with interrupts_held(), self._writing():
-            import av
-
-            target.parent.mkdir(parents=True, exist_ok=True)
-            self._container: OutputContainer = av.open(
-                str(self._temporary.absolute()),
-                "w",
-                format=form.container,
-                container_options=options,
-            )
+        self._container = self._open(form, options)
         try:
-            with interrupts_held():
-                crf = round(quality * form.crf_scale)
-                self._stream = self._add_pictures(form, reader, str(crf))
-                self._sounds = {s.index: self._add_sound(s, reader.path) for s in reader.sounds}
-                self._start(reader)
+            crf = round(rate_factor(quality) * form.crf_scale)
+            self._stream = self._add_pictures(form, reader, str(crf))
+            self._sounds = {s.index: self._add_sound(s, form, reader.path) for s in reader.sounds}
+            self._start(reader)
         except BaseException:
             self.discard()
             raise
@@ -167,22 +102,37 @@ class VideoWriter:
             self.frames += 1
 
     def copy(self, packet: Packet[AudioStream]) -> bool:
-        """Write one packet of sound as it is; False when its time stamp goes back.
+        """Write one packet of sound; False when its time stamp goes back or it is damaged.
 
         Raises:
             OutputError: The file cannot be written.
         """
+        from av import FFmpegError
+
         index, dts = packet.stream.index, packet.dts
         if dts is None or dts <= self._last_dts.get(index, dts - 1):
             return False
         self._last_dts[index] = dts
+        sound = self._sounds[index]
+        if index in self._encoded:
+            try:
+                samples = packet.decode()
+            except FFmpegError:
+                return False
+            with interrupts_held(), self._writing():
+                for frame in samples:
+                    self._container.mux(sound.encode(frame))
+            return True
         with interrupts_held(), self._writing():
-            packet.stream = self._sounds[index]
+            packet.stream = sound
             self._container.mux_one(packet)
         return True
 
-    def finish(self) -> None:
+    def finish(self, name: Path | None = None) -> None:
         """Write what is pending, close the file and give it its name.
+
+        Args:
+            name: Another name in the same folder; None: the target.
 
         Raises:
             OutputError: The file cannot be written; nothing of it is left.
@@ -191,10 +141,13 @@ class VideoWriter:
             try:
                 with self._writing():
                     self._mux(self._stream.encode(None))
+                    for index in self._encoded:
+                        self._container.mux(self._sounds[index].encode(None))
                     self._container.close()
                     with self._temporary.open("rb+") as file:
                         os.fsync(file.fileno())
-                    self._temporary.replace(self.target)
+                    self._temporary.replace(name or self.target)
+                    self.is_finished = True
             finally:
                 self.discard()
 
@@ -207,6 +160,14 @@ class VideoWriter:
                 self._container.close()
             with suppress(OSError):
                 self._temporary.unlink(missing_ok=True)
+
+    def _open(self, form: Format, options: dict[str, str]) -> OutputContainer:
+        import av
+
+        with self._writing():
+            self.target.parent.mkdir(parents=True, exist_ok=True)
+            path = str(self._temporary.absolute())
+            return av.open(path, "w", format=form.container, container_options=options)
 
     def _add_pictures(self, form: Format, reader: VideoReader, crf: str) -> VideoStream:
         from av.codec.context import ThreadType
@@ -231,11 +192,22 @@ class VideoWriter:
         context.color_trc = self._color.transfer
         return stream
 
-    def _add_sound(self, source: AudioStream, path: Path) -> AudioStream:
-        try:
+    def _add_sound(self, source: AudioStream, form: Format, path: Path) -> AudioStream:
+        codec = source.codec_context.name
+        with suppress(ValueError):  # it cannot hold this
             return self._container.add_stream_from_template(source)
-        except ValueError:
-            raise self._cannot_hold([source.codec_context.name], path) from None
+        if form.container != "matroska" and codec in held_codecs(".mkv"):
+            raise self._cannot_hold([codec], path)
+        # The decoders of old kinds do not say which channel is which, so that no more are kept.
+        layout = "mono" if source.layout.nb_channels == 1 else "stereo"
+        self.notes.append(
+            f"{path}: its sound ({codec}) is encoded again, as {form.sound.removeprefix('lib')} in"
+            f" {layout}, because no file that is written here can hold it"
+        )
+        self._encoded.add(source.index)
+        sound = cast("AudioStream", self._container.add_stream(form.sound, rate=48000))
+        sound.layout = layout
+        return sound
 
     def _start(self, reader: VideoReader) -> None:
         from av import FFmpegError
@@ -248,9 +220,11 @@ class VideoWriter:
             raise self._cannot_hold(reader.info.sound, reader.path) from None
 
     def _cannot_hold(self, codecs: list[str] | tuple[str, ...], path: Path) -> MediaError:
+        is_matroska = self.target.suffix.lower() == ".mkv"
+        advice = "convert it with another program first" if is_matroska else "write a .mkv file"
         return MediaError(
             f"{self.target}: a {self.target.suffix} file cannot hold the sound of {path}"
-            f" ({', '.join(codecs)}); sound is copied, not encoded again: write a .mkv file"
+            f" ({', '.join(codecs)}); sound is copied, not encoded again: {advice}"
         )
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -97,8 +98,9 @@ class Window:
         cv2.putText(picture, caption, place, font, size, (255, 255, 255), thickness, cv2.LINE_AA)
 
 
+@functools.cache
 def check_display() -> None:
-    """See whether a window can be opened, before one is.
+    """See whether a window can be opened, before one is; once it could, nothing is tried again.
 
     On Linux OpenCV's windows are Qt's, and Qt ends the whole process when it finds no display, so
     that no error could be told. So another process tries first.

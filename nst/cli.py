@@ -7,6 +7,7 @@ import nothing heavy before they run, so that ``nst --help`` stays fast.
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nst import __version__
+from nst.interrupt import sigterm_as_ctrl_c
 from nst.terminal import border
 
 
@@ -60,7 +62,7 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run the sub-command; our errors become one line and an exit code, bugs stay bugs."""
-        with border():
+        with sigterm_as_ctrl_c(), border():
             return super().invoke(ctx)
 
 
@@ -88,6 +90,8 @@ def front_door(
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; always ends in ``SystemExit``."""
+    if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is no text goes out as it came in
+        sys.stdout.reconfigure(errors="surrogateescape")
     app(arguments)
 
 

@@ -3,6 +3,7 @@
     NSTError                exit code 1
       UsageError            2: the command line or a setting is wrong
       ImageError            a picture cannot be read
+        PixelLimitError     it has more pixels than are allowed
       DataError             a set of photographs cannot be used
       WeightsError          VGG-19 weights are missing, damaged or stop too early
       CheckpointError       a checkpoint is missing, damaged or of another kind
@@ -34,6 +35,10 @@ class UsageError(NSTError):
 
 class ImageError(NSTError):
     """A picture cannot be read; the message names the file."""
+
+
+class PixelLimitError(ImageError):
+    """A picture or a frame has more pixels than are allowed; the caller knows how to allow more."""
 
 
 class DataError(NSTError):
@@ -80,3 +85,16 @@ class SomeFailed(NSTError):
     """Some inputs failed and were named; the others were written."""
 
     exit_code = 3
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, on the way that Ctrl-C takes: what ends well after one ends well after the other."""
+
+    exit_code = 143
+
+
+def in_one_line(text: object) -> str:
+    """Return words from a foreign file as they can be shown: printable, one line, not too long."""
+    # A damaged name is not even text: the parser of ONNX hands it out as bytes.
+    line = "".join(c if c.isprintable() else "?" for c in " ".join(str(text).split()))
+    return line if len(line) <= 200 else line[:200] + "…"

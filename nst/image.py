@@ -8,6 +8,7 @@ or refused. What a caller must say aloud stands in ``Picture.notes``.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
-from nst.errors import ImageError, OutputError
+from nst.errors import ImageError, OutputError, PixelLimitError
 from nst.files import atomic_write, describe
 from nst.picture_formats import IMAGE_SUFFIXES, READ_FORMATS, check_format, encode_image
 from nst.picture_source import decoding, opened, pillow_settings
@@ -91,8 +92,9 @@ def load_image(
             size, several times faster.
 
     Raises:
-        ImageError: No such file; empty, damaged, cut off, too large, or no picture; animated (a
-            video); samples without a known white (floating point, 32 bits).
+        ImageError: No such file; empty, damaged, cut off, or no picture; animated (a video);
+            samples without a known white (floating point, 32 bits).
+        PixelLimitError: It has more than ``max_pixels``.
     """
     with opened(source, name) as (file, name), pillow_settings(max_pixels):
         with decoding(file, name):
@@ -207,10 +209,14 @@ def fit_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def find_images(folder: str | Path) -> list[Path]:
+def find_images(folder: str | Path, *, also: Iterable[str] = ()) -> list[Path]:
     """Return the pictures in a folder and the folders in it, sorted; hidden ones are skipped.
 
     Folders behind symbolic links are not entered.
+
+    Args:
+        folder: Where to look.
+        also: Suffixes of other files that are wanted, in lower case.
 
     Raises:
         ImageError: There is no such folder, or one cannot be read.
@@ -219,13 +225,14 @@ def find_images(folder: str | Path) -> list[Path]:
     def refuse(error: OSError) -> None:
         raise ImageError(f"{error.filename}: cannot be read, {describe(error)}") from error
 
+    suffixes = IMAGE_SUFFIXES.union(also)
     found = []
     for root, folders, names in os.walk(folder, onerror=refuse):
         folders[:] = [name for name in folders if not name.startswith(".")]
         found += [
             Path(root, name)
             for name in names
-            if not name.startswith(".") and Path(name).suffix.lower() in IMAGE_SUFFIXES
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes
         ]
     return sorted(found)
 
@@ -235,9 +242,9 @@ def _check_size(image: ImageFile.ImageFile, max_pixels: int, name: str) -> None:
     if pixels == 0:
         raise ImageError(f"{name} has no pixels ({image.width}x{image.height})")
     if pixels > max_pixels:
-        raise ImageError(
+        raise PixelLimitError(
             f"{name} has {image.width}x{image.height} = {pixels / 1e6:.1f} million pixels, the"
-            f" limit is {max_pixels / 1e6:g} million; raise --max-pixels to allow it"
+            f" limit is {max_pixels / 1e6:g} million; scale it down first"
         )
 
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType, TracebackType
 
-from nst.errors import NSTError
+from nst.errors import NSTError, Terminated
 from nst.terminal import say
 
 
@@ -18,6 +18,48 @@ class Stopped(NSTError):
     def __init__(self, message: str, signal_number: int) -> None:
         super().__init__(message)
         self.exit_code = 128 + signal_number
+
+
+@contextmanager
+def sigterm_as_ctrl_c() -> Iterator[None]:
+    """Context in which SIGTERM raises ``Terminated`` instead of ending the process at once.
+
+    A handler that is there stays, and so does an ignored signal. Outside the main thread, where
+    Python delivers no signals, nothing is changed.
+    """
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield
+        return
+
+    def terminate(number: int, frame: FrameType | None) -> None:
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Hold Ctrl-C and SIGTERM back until the block is done, for what must not end half done."""
+    held: list[tuple[int, FrameType | None]] = []
+    previous: dict[int, Callable[[int, FrameType | None], object]] = {}
+    if threading.current_thread() is threading.main_thread():  # no other one gets signals
+        for wanted in (signal.SIGINT, signal.SIGTERM):
+            if callable(handler := signal.getsignal(wanted)):  # nothing else raises
+                previous[wanted] = handler
+    for number in previous:
+        signal.signal(number, lambda number, frame: held.append((number, frame)))
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+    if held:
+        previous[held[0][0]](*held[0])
 
 
 class StopRequest:

@@ -14,7 +14,7 @@ from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
-from nst.errors import ImageError, NSTError
+from nst.errors import ImageError, NSTError, PixelLimitError
 from nst.files import describe
 from nst.picture_formats import READ_NAMES, looks_like
 
@@ -98,7 +98,7 @@ def decoding(file: BinaryIO, name: str) -> Iterator[None]:
     except NSTError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: too many pixels; raise --max-pixels to allow it") from error
+        raise PixelLimitError(f"{name} has too many pixels; scale it down first") from error
     except MemoryError as error:
         raise ImageError(f"{name} does not fit into memory") from error
     except Exception as error:  # struct.error, SyntaxError, OSError ...: a dozen kinds

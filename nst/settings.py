@@ -30,6 +30,8 @@ Precision = Literal["auto", "float32", "bfloat16"]
 """Dtype of the convolutions."""
 Weighting = Literal["balanced", "gatys"]
 """Relative errors, or the plain sums of Gatys et al."""
+Provider = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "dml"]
+"""Where ONNX Runtime runs. ``auto``: the best that it lists, TensorRT left out."""
 
 _KIND_NAMES = {
     int: "a whole number",

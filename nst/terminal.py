@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Protocol
 
-from nst.errors import NSTError, OutputError
+from nst.errors import NSTError, OutputError, Terminated
 
 LINE_INTERVAL_S = 10.0
 """Where stderr is no terminal, a progress line is printed this often."""
@@ -65,8 +65,9 @@ def border() -> Iterator[None]:
         say(f"nst: {error}")
         raise SystemExit(error.exit_code) from None
     except KeyboardInterrupt as stop:
-        say(f"nst: {str(stop) or 'stopped'}")
-        raise SystemExit(130) from None
+        say("nst: stopped")
+        code = stop.exit_code if isinstance(stop, Terminated) else 130
+        raise SystemExit(code) from None
 
 
 class Progress(Protocol):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import importlib
-import importlib.util
 import json
+import re
+import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,12 +25,12 @@ from nst.commands.examination import (
     CORE,
     Fact,
     devices,
-    has_nvidia_gpu,
     packages,
     providers,
     try_provider,
     weights,
 )
+from nst.ort import has_nvidia_gpu
 
 if TYPE_CHECKING:
     from nst.weights import VGGWeights
@@ -62,7 +63,7 @@ def listed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def make(names: list[str], broken: dict[str, str], *, has_gpu: bool) -> None:
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: names)
         replace(monkeypatch, "try_provider", lambda name: broken.get(name, ""))
-        replace(monkeypatch, "_load_cuda_libraries", lambda module: "")
+        replace(monkeypatch, "load_cuda_libraries", lambda: "")
         replace(monkeypatch, "has_nvidia_gpu", lambda: has_gpu)
 
     return make
@@ -192,17 +193,36 @@ def test_no_runtime_at_all_is_a_problem(installed: dict[str, str]) -> None:
 
 
 @pytest.mark.usefixtures("installed")
-def test_a_package_that_cannot_be_imported_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_cannot_be_imported_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """As on a server without libGL, where OpenCV is installed and useless."""
+    reason = "libGL.so.1: cannot open shared object file"
+    (tmp_path / "cv2.py").write_text(f"raise ImportError({reason!r})")
+    (tmp_path / "av.py").write_text("import os; os.abort()")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = packages()
+    assert fact(found, "cv2").value == f"cannot be imported ({reason})"
+    assert fact(found, "cv2").remedy == "pip install --force-reinstall opencv-python"
+    av = next(f for f in found if f.name == "av" and f.remedy)
+    assert "the process ends with " in av.value
 
-    def fail(module: str) -> None:
-        raise ImportError("libGL.so.1: cannot open shared object file")
 
-    monkeypatch.setattr(importlib, "import_module", fail)
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name == "cv2")
-    found = fact(packages(), "cv2")
-    assert found.value == "cannot be imported (libGL.so.1: cannot open shared object file)"
-    assert found.remedy == "pip install --force-reinstall opencv-python"
+def test_opencv_and_pyav_never_meet() -> None:
+    """In a fresh interpreter: the two in one process can freeze it (opencv/opencv#21952)."""
+    code = (
+        "import sys; from nst.commands.examination import packages; packages();"
+        "print([m for m in ('av', 'cv2') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.stdout, done.returncode) == ("[]\n", 0), done.stderr
+
+
+def test_every_package_that_nst_needs_is_looked_at() -> None:
+    """By another list: the dependencies of the project, ONNX Runtime apart, which has rules."""
+    project = tomllib.loads((Path(__file__).parent.parent / "pyproject.toml").read_text())
+    needed = {re.split(r"[\[><=;]", line)[0] for line in project["project"]["dependencies"]}
+    assert needed - {"onnxruntime", "onnxruntime-gpu"} == set(CORE)
 
 
 # --- providers -----------------------------------------------------------------------------------
@@ -213,14 +233,21 @@ def test_the_cpu_works() -> None:
     assert try_provider(CPU) == ""
 
 
+def test_a_runtime_that_cannot_be_imported_is_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    (found,) = providers()
+    assert found.value.startswith("cannot be imported (")
+    assert found.remedy == "pip install --force-reinstall onnxruntime"
+
+
 class FakeSession:
     """Stands for ONNX Runtime where the hardware is not at hand."""
 
     obtained = CUDA
     total = 9.0
 
-    def __init__(self, *arguments: object, **options: object) -> None:
-        assert options == {"providers": [CUDA], "enable_fallback": 0}
+    def __init__(self, names: list[str]) -> None:
+        assert names == [CUDA]  # alone, or the CPU could help out
 
     def get_providers(self) -> list[str]:
         return [self.obtained, CPU]
@@ -242,7 +269,7 @@ def test_a_provider_is_believed_only_when_it_computes(
 ) -> None:
     monkeypatch.setattr(FakeSession, "obtained", obtained)
     monkeypatch.setattr(FakeSession, "total", total)
-    monkeypatch.setattr(onnxruntime, "InferenceSession", FakeSession)
+    replace(monkeypatch, "create_session", lambda model, names: FakeSession(names))
     assert try_provider(CUDA) == reason
 
 
@@ -346,6 +373,13 @@ def test_weights_in_the_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 # --- computer ------------------------------------------------------------------------------------
+
+
+def test_without_psutil_the_other_facts_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    found = nst.commands.examination.computer()
+    assert fact(found, "memory") == Fact("memory", "not known without psutil")
+    assert "GB free here" in fact(found, "disk").value
 
 
 @pytest.mark.parametrize("name", ["DISPLAY", "WAYLAND_DISPLAY"])

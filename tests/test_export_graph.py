@@ -162,7 +162,7 @@ def _keep_the_home_folder(model: ModelProto) -> None:
         (_move_weights_out, "another file|external"),
         (_use_a_foreign_operator, "com.microsoft"),
         (_lower_the_opset, "opset is 17|not valid ONNX"),
-        (_rename_the_input, "'x'.*not image alone"),
+        (_rename_the_input, "the input `image` alone, found x"),
         (_fix_a_side, "37"),
         (_promise_floats, "not valid ONNX|float"),
         (_break_the_graph, "not valid ONNX"),

@@ -210,6 +210,23 @@ def test_a_file_ends_and_is_played_at_its_speed(opened: Any) -> None:
     assert feed.is_closed
 
 
+def test_the_time_of_decoding_is_part_of_the_speed() -> None:
+    """By hand: 12 frames of 80 ms, 60 ms of them decoding, take 0.96 s and not 1.68 s."""
+
+    class SlowFeed(FakeFeed):
+        def read(self) -> Array | None:
+            time.sleep(0.06)
+            return super().read()
+
+    feed = SlowFeed(*[picture(i) for i in range(13)], interval_s=0.08)
+    camera = Camera(0, open_feed=lambda: feed)
+    started_at = time.perf_counter()
+    wait_until(lambda: feed.taken == 13)
+    elapsed_s = time.perf_counter() - started_at
+    camera.close()
+    assert 0.9 < elapsed_s < 1.4
+
+
 def test_close_lets_the_camera_go() -> None:
     feed = FakeFeed(*[picture(i) for i in range(200)])
     camera = Camera(0, open_feed=lambda: feed)
@@ -333,6 +350,27 @@ except MediaError as error:
     done = run_python(program, DISPLAY=":4711", WAYLAND_DISPLAY="")
     assert done.returncode == 0, done.stderr
     assert "no window can be opened on the display :4711" in done.stdout
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Qt aborts on Linux only")
+def test_a_display_is_tried_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A failure is told each time, and a success is remembered: trying takes a second."""
+    codes, tried = iter([1, 0]), []
+
+    def run(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        tried.append(command)
+        return subprocess.CompletedProcess(command, next(codes), "", "")
+
+    monkeypatch.setenv("DISPLAY", ":4711")
+    monkeypatch.setattr("infer.window.load_opencv", lambda: None)
+    monkeypatch.setattr(subprocess, "run", run)
+    check_display.cache_clear()
+    with pytest.raises(MediaError, match="no window can be opened"):
+        check_display()
+    check_display()
+    check_display()
+    check_display.cache_clear()
+    assert len(tried) == 2
 
 
 class FakeOpenCV:

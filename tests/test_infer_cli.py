@@ -8,8 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +20,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from typer.testing import CliRunner, Result
 
-import infer.images
+import infer.cli
 import infer.memory
+import infer.stylizer
 from nst.cli import app
-from nst.image import load_image
+from nst.image import Picture, load_image
+from nst.terminal import Progress
 
 
 @pytest.fixture
@@ -241,11 +246,186 @@ def test_ctrl_c_leaves_what_is_finished(
             raise KeyboardInterrupt
         return load_image(source, name=name, **settings)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(infer.images, "load_image", interrupted)
+    monkeypatch.setattr(infer.stylizer, "load_image", interrupted)
     done = stylize(invert_model, "f", "-o", "out")
     assert done.exit_code == 130
     assert [path.name for path in Path("out").rglob("*")] == ["b.png"]
     assert "1 of 2 inputs painted; add --skip-existing to go on from there" in done.stderr
+
+
+# --- videos --------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def film(here: Path) -> Path:
+    """Ten frames, an animated picture that is painted as a video."""
+    pytest.importorskip("av")
+    frames = [Image.new("RGB", (32, 24), (20 * level,) * 3) for level in range(10)]
+    frames[0].save("film.gif", save_all=True, append_images=frames[1:], duration=100)
+    return Path("film.gif")
+
+
+def frames_of(path: str) -> int:
+    """Count the frames of a video, read without our reader."""
+    import av
+
+    with av.open(path) as container:
+        return sum(1 for _ in container.decode(video=0))
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[signal.Signals, int, str], None]:
+    """Have a signal come with a certain frame, while it is painted or while it is shown."""
+
+    def arrange(number: signal.Signals, frame: int, where: str) -> None:
+        calls = iter(range(1, 1000))
+        original = infer.stylizer.Stylizer.__call__
+
+        def paint(self: infer.stylizer.Stylizer, *args: Any, **options: Any) -> Picture:
+            if next(calls) == frame:
+                signal.raise_signal(number)
+            return original(self, *args, **options)
+
+        @contextmanager
+        def progress(label: str, total: float | None) -> Iterator[Progress]:
+            class Bar:
+                def update(self, completed: float, note: str = "") -> None:
+                    if completed == frame:
+                        signal.raise_signal(number)
+
+            yield Bar()
+
+        if where == "painting":
+            monkeypatch.setattr(infer.stylizer.Stylizer, "__call__", paint)
+        else:
+            monkeypatch.setattr(infer.cli, "progress", progress)
+
+    return arrange
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(("where", "kept"), [("painting", 5), ("showing", 6)])
+@pytest.mark.parametrize("output", ["film.mp4", "film.mkv"])
+def test_a_film_that_is_stopped_is_kept_under_a_name_of_its_own(
+    invert_model: Path,
+    film: Path,
+    interrupt: Callable[[signal.Signals, int, str], None],
+    number: signal.Signals,
+    code: int,
+    where: str,
+    kept: int,
+    output: str,
+) -> None:
+    """By hand: the sixth frame; what stood under the name, and could be replaced, stays."""
+    Path(output).write_bytes(b"complete")
+    interrupt(number, 6, where)
+    done = stylize(invert_model, film, "-o", output, "--overwrite")
+    assert (done.exit_code, done.stdout) == (code, "")
+    part = output.replace(".", ".partial.")
+    assert lines_of(done.stderr)[-2:] == [
+        f"film.gif: stopped after {kept} of 10 frames; {part} holds them and plays",
+        "nst: stopped",
+    ]
+    assert frames_of(part) == kept
+    assert Path(output).read_bytes() == b"complete"
+    assert sorted(path.name for path in Path().glob("film*")) == sorted([film.name, output, part])
+    assert not list(Path().glob(".*"))
+
+
+def test_the_end_of_a_film_is_said_once(invert_model: Path, film: Path) -> None:
+    done = stylize(invert_model, film)
+    assert sum(line.startswith("film.gif 10/10") for line in lines_of(done.stderr)) == 1
+
+
+@pytest.mark.usefixtures("here")
+def test_the_videos_of_a_folder_are_painted(invert_model: Path, film: Path) -> None:
+    film.rename("f/film.gif")
+    done = stylize(invert_model, "f", "-o", "out")
+    assert done.exit_code == 0
+    assert [Path(line).as_posix() for line in lines_of(done.stdout)] == [
+        "out/b.png",
+        "out/deep/c.png",
+        "out/film.mp4",
+    ]
+    assert frames_of("out/film.mp4") == 10
+
+
+def test_settings_of_pictures_that_a_video_cannot_have(invert_model: Path, film: Path) -> None:
+    done = stylize(invert_model, film, "--format", "png")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--format png is for pictures" in lines_of(done.stderr)[-1]
+    assert stylize(invert_model, film, "a.png", "--format", "webp", "-o", "out").exit_code == 0
+    assert {path.name for path in Path("out").iterdir()} == {"film.mp4", "a.webp"}
+
+
+def test_settings_that_a_video_shares_with_pictures(invert_model: Path, film: Path) -> None:
+    """By invariant: less quality, fewer bytes; and a limit of pixels holds for frames."""
+    for quality in ("1", "95"):
+        stylize(invert_model, film, "-o", f"{quality}.mp4", "--quality", quality)
+    assert Path("1.mp4").stat().st_size < Path("95.mp4").stat().st_size
+    done = stylize(invert_model, film, "--max-pixels", "700")
+    assert done.exit_code == 1
+    assert "film.gif has frames of 32x24" in lines_of(done.stderr)[-1]
+    assert lines_of(done.stderr)[-1].endswith("or raise --max-pixels")
+
+
+def test_our_own_choice_of_a_container_is_said(
+    invert_model: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import infer.jobs
+
+    monkeypatch.setattr(infer.jobs, "output_suffix", lambda source: ".mkv")
+    done = stylize(invert_model, film)
+    assert done.stdout == "film-negative.mkv\n"
+    assert "film.gif: is written as .mkv, because an .mp4 cannot hold its sound" in done.stderr
+
+
+# --- json ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "keys"),
+    [
+        (["a.png"], 0, ["output"]),
+        (["film.gif"], 0, ["frames"]),
+        (["a.png", "film.gif", "-o", "out"], 0, ["output", "frames"]),
+        (["a.png", "-o", "there.png", "--skip-existing"], 0, ["skipped"]),
+        (["bad.png"], 1, ["error"]),
+        (["none.png", "bad.png"], 1, ["error", "error"]),
+        (["bad.png", "a.png", "-o", "out"], 3, ["error", "output"]),
+        (["film.gif", "--max-pixels", "1"], 1, ["error"]),
+        (["a.png", "-o", "there.png"], 1, []),
+        (["a.png", "-o", "x.xyz"], 2, []),
+        (["a.png", "--strength", "2"], 2, []),
+        (["film.gif", "--format", "png"], 2, []),
+    ],
+)
+@pytest.mark.usefixtures("here", "film")
+def test_json_is_all_that_stdout_gets(
+    invert_model: Path, arguments: list[str], code: int, keys: list[str]
+) -> None:
+    """Every way to end: nothing but objects on stdout, in the order of the inputs."""
+    Path("there.png").write_bytes(b"mine")
+    done = stylize(invert_model, *arguments, "--json")
+    records = [json.loads(line) for line in lines_of(done.stdout)]
+    assert done.exit_code == code
+    assert all(key in record for key, record in zip(keys, records, strict=True))
+    assert [record["input"] for record in records] == arguments[: len(keys)]
+
+
+@pytest.mark.parametrize("frame", [1, 6])
+def test_json_ends_where_it_is_stopped(
+    invert_model: Path,
+    film: Path,
+    interrupt: Callable[[signal.Signals, int, str], None],
+    frame: int,
+) -> None:
+    interrupt(signal.SIGTERM, frame, "painting")
+    done = stylize(invert_model, "a.png", film, "f", "-o", "out", "--json")
+    records = [json.loads(line) for line in lines_of(done.stdout)]
+    assert done.exit_code == 143
+    assert [record["input"] for record in records] == ["a.png"][: frame - 1]
+    assert f"{len(records)} of 4 inputs painted; add --skip-existing to go on" in done.stderr
 
 
 # --- processes -----------------------------------------------------------------------------------
@@ -303,10 +483,25 @@ def test_a_bar_on_the_terminal_takes_no_line_from_stdout(invert_model: Path) -> 
     assert b"painting" in shown
 
 
+@pytest.mark.skipif(os.name != "posix", reason="names of files are bytes on POSIX")
+def test_a_name_that_is_no_text_goes_out_as_it_came_in(invert_model: Path, here: Path) -> None:
+    """As in a locale of UTF-8, where Python would rather raise than print it."""
+    name = b"\xff.png"
+    try:
+        Path("a.png").rename(os.fsdecode(name))
+    except OSError:
+        pytest.skip("this file system has no such names")
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    command = [sys.executable, "-m", "nst", "stylize", str(invert_model), os.fsdecode(name)]
+    done = subprocess.run([*command, "-o", "out/"], capture_output=True, env=environment)
+    assert (done.returncode, done.stdout) == (0, b"out/" + name + b"\n"), done.stderr
+
+
 @pytest.mark.skipif(os.name != "posix", reason="Ctrl-C as a signal is that of POSIX")
+@pytest.mark.parametrize(("number", "expected"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 @pytest.mark.usefixtures("here")
-def test_a_real_ctrl_c(invert_model: Path) -> None:
-    """Sent while stdin is waited for: exit code 130, one line, no traceback."""
+def test_a_real_signal(invert_model: Path, number: signal.Signals, expected: int) -> None:
+    """Sent while stdin is waited for: exit code 130 or 143, one line, no traceback."""
     command = [sys.executable, "-m", "nst", "stylize", str(invert_model), "a.png", "-", "-o", "out"]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
@@ -314,10 +509,10 @@ def test_a_real_ctrl_c(invert_model: Path) -> None:
         assert process.stderr is not None
         process.stdout.readline()  # the first picture is written
         time.sleep(0.1)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         stderr = process.stderr.read().decode()
         code = process.wait(10)
-    assert code == 130, stderr
+    assert code == expected, stderr
     assert Path("out/a.png").exists()
     assert lines_of(stderr)[-1] == "nst: stopped"
     assert "Traceback" not in stderr

@@ -11,6 +11,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
+import infer.memory
 from infer.images import Record, paint_image, paint_moving
 from infer.jobs import Format, Job, check_targets, find_jobs, is_batch, place, style_name
 from infer.stylizer import Stylizer
@@ -47,14 +48,8 @@ def placed(
     *inputs: str, output: str | None = None, format: Format | None = None, style: str = "wave"
 ) -> list[str]:
     """Where the inputs go, as a user would write it."""
-    jobs = place(
-        find_jobs(inputs, video_suffixes=(".mp4", ".avi")),
-        output,
-        style=style,
-        format=format,
-        has_folder=is_batch(inputs),
-        moving_suffixes=(".mp4", ".webm"),
-    )
+    has_folder = is_batch(inputs)
+    jobs = place(find_jobs(inputs), output, style=style, format=format, has_folder=has_folder)
     return ["-" if job.target is None else job.target.as_posix() for job in jobs]
 
 
@@ -74,6 +69,17 @@ def test_files_folders_and_patterns_are_expanded() -> None:
 
 
 @pytest.mark.usefixtures("here")
+def test_the_videos_in_a_folder_are_painted_too() -> None:
+    """Behind the pictures, because each takes as long as many of them."""
+    draw("f/a.jpg", "f/c.jpg")
+    Path("f/b.mp4").write_bytes(b"")
+    Path("f/notes.txt").write_text("no picture")
+    found = find_jobs(["f"])
+    assert names(found) == ["f/a.jpg", "f/c.jpg", "f/b.mp4"]
+    assert [job.is_moving for job in found] == [False, False, True]
+
+
+@pytest.mark.usefixtures("here")
 def test_a_file_may_have_the_name_of_a_pattern() -> None:
     draw("a[1].png")
     (job,) = find_jobs(["a[1].png"])
@@ -89,7 +95,7 @@ def test_what_names_nothing_is_one_clear_line() -> None:
     assert [job.problem is None for job in found] == [False, False, False, True]
     assert [str(job.problem) for job in found[:3]] == [
         "none.jpg: no such file",
-        "empty: no pictures in this folder; name videos one by one",
+        "empty: no pictures or videos in this folder",
         "*.webp: no file matches",
     ]
 
@@ -108,7 +114,7 @@ def test_what_moves_is_known_before_it_is_read() -> None:
     frames = [Image.new("L", (4, 4), level) for level in (0, 99)]
     frames[0].save("moving.gif", save_all=True, append_images=frames[1:])
     Path("film.MP4").write_bytes(b"")
-    found = find_jobs(["still.gif", "still.png", "moving.gif", "film.MP4"], video_suffixes=[".mp4"])
+    found = find_jobs(["still.gif", "still.png", "moving.gif", "film.MP4"])
     assert [job.is_moving for job in found] == [False, False, True, True]
 
 
@@ -184,7 +190,7 @@ def test_videos_keep_a_suffix_that_can_be_written() -> None:
         (["a.jpg"], "x", None, "write x.png for a file or x/ for a folder"),
         (["a.jpg"], "x.png", "jpeg", "do not agree"),
         (["f/a.jpg", "a.jpg"], "new/", None, "would both write new"),
-        (["a.jpg", "a.png"], "new/", "png", "a.jpg and a.png would both write"),
+        (["a.jpg", "a.mp4"], "new.mp4", None, "one file for several inputs"),
         (["a.jpg", "./a.jpg"], "new/", None, "would both write"),
         (["a.jpg"], "a.jpg", None, "over the photograph itself"),
         (["a.jpg"], ".", None, "over the photograph itself"),
@@ -194,9 +200,27 @@ def test_videos_keep_a_suffix_that_can_be_written() -> None:
 def test_what_cannot_be_meant_is_refused(
     inputs: list[str], output: str, format: Format | None, words: str
 ) -> None:
-    draw("a.jpg", "a.png", "b.jpg", "f/a.jpg")
+    draw("a.jpg", "b.jpg", "f/a.jpg")
     with pytest.raises(UsageError, match=words):
         placed(*inputs, output=output, format=format)
+
+
+@pytest.mark.usefixtures("here")
+def test_two_photographs_of_one_name_become_two_paintings() -> None:
+    """By hand: who keeps the suffix keeps the name, whatever lies beside it or comes first."""
+    draw("f/a.bmp", "f/a.png", "f/b.bmp", "f/deep/a.gif", "a.jpg", "a.png")
+    assert placed("f", output="new") == [
+        "new/a.bmp.png",
+        "new/a.png",
+        "new/b.png",
+        "new/deep/a.png",
+    ]
+    assert placed("a.jpg", "a.png", output="new", format="png") == ["new/a.jpg.png", "new/a.png"]
+    assert placed("f/a.bmp", "f/a.png") == ["a.bmp-wave.png", "a-wave.png"]
+    assert placed("f/a.bmp", "a.jpg", output="new", format="webp") == [
+        "new/a.bmp.webp",
+        "new/a.jpg.webp",
+    ]
 
 
 @pytest.mark.usefixtures("here")
@@ -288,7 +312,8 @@ def test_failures_are_records(paint: Stylizer) -> None:
     before = Path("x.jpg").read_bytes()
     bad = paint_image(paint, Job("bad.jpg", Path("bad.jpg"), target=Path("y.jpg")))
     taken = paint_image(paint, Job("a.jpg", Path("a.jpg"), target=Path("x.jpg")))
-    large = paint_image(paint, Job("a.jpg", Path("a.jpg"), target=Path("y.jpg")), max_pixels=23)
+    paint.max_pixels = 23
+    large = paint_image(paint, Job("a.jpg", Path("a.jpg"), target=Path("y.jpg")))
     assert isinstance(bad.error, ImageError)
     assert "bad.jpg" in str(bad.error)
     assert isinstance(taken.error, OutputError)
@@ -314,6 +339,21 @@ def test_an_animated_picture_becomes_a_video(paint: Stylizer) -> None:
     with av.open("a.mp4") as video:
         levels = [frame.to_ndarray(format="rgb24").mean() for frame in video.decode(video=0)]
     np.testing.assert_allclose(levels, [235, 165, 55], atol=6)  # H.264 loses a little
+
+
+@pytest.mark.usefixtures("here")
+def test_a_film_does_not_end_because_memory_is_short_for_a_moment(
+    paint: Stylizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The frames behind the first are painted in the memory that it took."""
+    pytest.importorskip("av")
+    frames = [Image.new("RGB", (40, 24), (level,) * 3) for level in (20, 90, 200)]
+    frames[0].save("a.gif", save_all=True, append_images=frames[1:], duration=100)
+    readings = iter([10**9])
+    monkeypatch.setattr(infer.memory, "free_bytes", lambda: next(readings, 0))
+    *_, last = paint_moving(paint, Job("a.gif", Path("a.gif"), target=Path("a.mp4")))
+    assert isinstance(last, Record)
+    assert (last.error, last.frames) == (None, 3)
 
 
 @pytest.mark.usefixtures("here")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,11 +19,14 @@ from onnx import ModelProto, TensorProto, helper
 
 import infer.model_file
 import infer.session
+from export.to_onnx import bytes_per_pixel, to_model, write_info
 from infer import providers
 from infer.model_file import read_model
 from infer.session import open_session
-from nst.contract import DIMENSIONS, INPUT, OUTPUT
+from nst.contract import DIMENSIONS, INPUT, OUTPUT, ModelInfo
 from nst.errors import ImageError, InferenceError, ModelError, NSTError, UsageError
+from nst.settings import Provider
+from nst.transformer import TransformerNet
 
 Change = Callable[[ModelProto], None]
 
@@ -75,7 +80,7 @@ def test_a_view_is_read_in_its_own_order(invert_model: Path, photo: NDArray[np.u
 
 
 def test_the_content_is_as_good_as_the_file(invert_model: Path, photo: NDArray[np.uint8]) -> None:
-    painted = open_session(invert_model.read_bytes(), "cpu", threads=1).run(photo[None])
+    painted = open_session(invert_model.read_bytes(), "cpu").run(photo[None])
     np.testing.assert_array_equal(painted[0], 255 - photo)
 
 
@@ -95,13 +100,61 @@ def test_other_arrays_are_refused(invert_model: Path, images: NDArray[Any]) -> N
         open_session(invert_model, "cpu").run(images)
 
 
-def test_a_large_run_gives_its_memory_back(
-    invert_model: Path, monkeypatch: pytest.MonkeyPatch, photo: NDArray[np.uint8]
-) -> None:
-    """The option must be one that ONNX Runtime knows, on the CPU: an unknown one raises."""
-    monkeypatch.setattr(infer.session, "SHRINK_FROM_BYTES", 0)
-    painted = open_session(invert_model, "cpu").run(photo[None])
-    np.testing.assert_array_equal(painted[0], 255 - photo)
+MEMORY = """
+import sys
+import numpy as np, psutil, infer.session
+from infer.memory import needed_bytes
+def resident(): return psutil.Process().memory_info().rss
+session = infer.session.open_session(sys.argv[1], "cpu")
+infer.session.SHRINK_FROM_BYTES = int(sys.argv[2])
+session.run(np.zeros((1, 8, 8, 3), np.uint8))
+start, kept, images = resident(), [], np.zeros((1, 480, 640, 3), np.uint8)
+for _ in range(4):
+    session.run(images)
+    kept.append(resident() - start)
+session.give_memory_back()
+print(needed_bytes(session.info, 480, 640), *kept, resident() - start)
+"""
+
+
+def memory_kept(model: Path, *, shrink_from: int) -> tuple[int, list[int], int]:
+    """Bytes predicted for 640x480 px, held after each of four runs, and when given back."""
+    command = [sys.executable, "-c", MEMORY, str(model), str(shrink_from)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    predicted, *kept, rest = map(int, done.stdout.split())
+    return predicted, kept, rest
+
+
+@pytest.fixture(scope="module")
+def narrow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The narrowest network that is trained, with the prediction of the export."""
+    path = tmp_path_factory.mktemp("narrow") / "narrow.onnx"
+    info = ModelInfo(
+        styles=("narrow",),
+        style_sha256=("0" * 64,),
+        network="johnson",
+        width=8,
+        reach_px=57,
+        size_multiple=4,
+        bytes_per_pixel=bytes_per_pixel(8),
+    )
+    path.write_bytes(write_info(to_model(TransformerNet(8).eval()), info))
+    return path
+
+
+def test_the_second_run_of_a_size_takes_no_more_memory(narrow_file: Path) -> None:
+    """By measuring: what four runs hold is what was predicted, at most, and it can be had back."""
+    predicted, kept, rest = memory_kept(narrow_file, shrink_from=10**12)
+    assert 0.5 * predicted < kept[0] < predicted  # else this measures nothing
+    assert max(kept) < predicted
+    assert max(kept) < 1.3 * kept[0]  # a second block would make it 1.8
+    assert rest < 0.3 * predicted
+
+
+def test_one_large_run_gives_its_memory_back_and_a_film_keeps_it(narrow_file: Path) -> None:
+    predicted, kept, _ = memory_kept(narrow_file, shrink_from=0)
+    assert kept[0] < 0.3 * predicted
+    assert min(kept[1:]) > 0.5 * predicted
 
 
 # --- files that are no style model ---------------------------------------------------------------
@@ -389,41 +442,67 @@ class Runtime:
 
 
 @pytest.fixture
-def without_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """onnxruntime-gpu on a machine without a GPU: CUDA is listed and cannot be had."""
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [TENSORRT, CUDA, CPU])
-    monkeypatch.setattr(infer.session, "_load_cuda_libraries", lambda: None)
-    monkeypatch.setattr(infer.session, "_create", lambda *_: Runtime(CPU))
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Stand for a machine: what is listed, what a session gets, whether there is a GPU."""
+
+    def make(
+        listed: list[str], *, has_gpu: bool, missing: str = "", error: Exception | None = None
+    ) -> None:
+        def create(model: bytes, chain: list[Any]) -> Runtime:
+            if error is not None and chain != [CPU]:
+                raise error
+            return Runtime(CPU)
+
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: listed)
+        monkeypatch.setattr(infer.session, "load_cuda_libraries", lambda: missing)
+        monkeypatch.setattr(infer.session, "create_session", create)
+        monkeypatch.setattr(providers, "has_nvidia_gpu", lambda: has_gpu)
+
+    return make
 
 
-@pytest.mark.usefixtures("without_gpu")
-def test_auto_says_what_it_asked_and_what_it_got(invert_model: Path) -> None:
+def test_auto_says_what_it_got_and_why(invert_model: Path, runtime: Callable[..., None]) -> None:
+    """By hand: nobody asked for CUDA, and without a GPU nothing is wrong."""
+    runtime([TENSORRT, CUDA, CPU], has_gpu=False, missing="Failed to load libcudnn.so.9")
     session = open_session(invert_model)
-    assert (session.asked, session.obtained) == ("CUDA", "CPU")
-    assert session.describe_provider() == "provider: asked CUDA, got CPU"
+    assert (session.asked, session.obtained) == ("auto", "CPU")
+    line = "provider: asked auto, got CPU (not CUDA: no NVIDIA GPU here)"
+    assert session.describe_provider() == line
+    runtime([CPU], has_gpu=False)
+    assert open_session(invert_model).describe_provider() == "provider: asked auto, got CPU"
 
 
-@pytest.mark.usefixtures("without_gpu")
-def test_a_provider_that_was_named_is_obtained_or_refused(invert_model: Path) -> None:
-    with pytest.raises(InferenceError, match=r"asked CUDA, got CPU; .*--provider cpu"):
+def test_auto_beside_a_gpu_says_what_keeps_it_from_it(
+    invert_model: Path, runtime: Callable[..., None]
+) -> None:
+    runtime([CUDA, CPU], has_gpu=True, missing="Failed to load libcudnn.so.9")
+    line = open_session(invert_model).describe_provider()
+    assert line.endswith("got CPU (not CUDA: Failed to load libcudnn.so.9)")
+    runtime([CUDA, CPU], has_gpu=True)
+    line = open_session(invert_model).describe_provider()
+    assert line.endswith("got CPU (not CUDA: see `nst doctor`)")
+    runtime([CPU], has_gpu=True)
+    line = open_session(invert_model).describe_provider()
+    assert "not CUDA: this ONNX Runtime is built without it, see `nst doctor`" in line
+
+
+def test_a_provider_that_was_named_is_obtained_or_refused(
+    invert_model: Path, runtime: Callable[..., None]
+) -> None:
+    runtime([CUDA, CPU], has_gpu=False)
+    words = r"asked CUDA, got CPU \(no NVIDIA GPU here\); .*--provider cpu"
+    with pytest.raises(InferenceError, match=words):
         open_session(invert_model, "cuda")
-    assert open_session(invert_model, "cpu").obtained == "CPU"
+    session = open_session(invert_model, "cpu")
+    assert session.describe_provider() == "provider: asked CPU, got CPU"
 
 
-def test_a_provider_that_raises(invert_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_provider_that_raises(invert_model: Path, runtime: Callable[..., None]) -> None:
     """An old driver raises at creation: auto goes on and gives the reason, a name is refused."""
     old = RuntimeError("[ONNXRuntimeError] : 1 : FAIL : CUDA driver version\n is insufficient")
-
-    def create(model: object, chain: list[Any], threads: int | None) -> Runtime:
-        if chain == [CPU]:
-            return Runtime(CPU)
-        raise old
-
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
-    monkeypatch.setattr(infer.session, "_load_cuda_libraries", lambda: None)
-    monkeypatch.setattr(infer.session, "_create", create)
+    runtime([CUDA, CPU], has_gpu=True, error=old)
     line = open_session(invert_model).describe_provider()
-    assert line == "provider: asked CUDA, got CPU (CUDA driver version is insufficient)"
+    assert line.endswith("got CPU (not CUDA: CUDA driver version is insufficient)")
     with pytest.raises(InferenceError, match="driver version is insufficient"):
         open_session(invert_model, "cuda")
 
@@ -468,7 +547,7 @@ def test_the_runtime_is_silent(
     assert capfd.readouterr() == ("", "")
 
 
-NAMES: dict[providers.Provider, str] = {
+NAMES: dict[Provider, str] = {
     "cpu": CPU,
     "cuda": CUDA,
     "tensorrt": TENSORRT,

@@ -23,7 +23,7 @@ from infer.memory import check_memory, largest_size, needed_bytes
 from infer.stylizer import Stylizer
 from nst.color import with_original_colors
 from nst.contract import ModelInfo
-from nst.errors import ImageError, InferenceError, UsageError
+from nst.errors import ImageError, InferenceError, PixelLimitError, UsageError
 from nst.image import Picture, fit_long_side, load_image, resize_image
 
 INFO = ModelInfo(
@@ -218,17 +218,14 @@ def test_what_does_not_fit_is_refused_before_it_runs(monkeypatch: pytest.MonkeyP
     height=st.integers(1, 300),
     width=st.integers(1, 300),
     budget=st.integers(0, 100_000_000),
-    batch=st.integers(1, 3),
 )
-def test_the_largest_size_fits_and_the_next_does_not(
-    height: int, width: int, budget: int, batch: int
-) -> None:
+def test_the_largest_size_fits_and_the_next_does_not(height: int, width: int, budget: int) -> None:
     """By trying out both."""
 
     def fits(size: int) -> bool:
-        return needed_bytes(INFO, *fit_long_side(height, width, size), batch) <= budget
+        return needed_bytes(INFO, *fit_long_side(height, width, size)) <= budget
 
-    size = largest_size(INFO, height, width, budget, batch)
+    size = largest_size(INFO, height, width, budget)
     assert size == 0 or fits(size)
     assert size == max(height, width) or not fits(size + 1)
 
@@ -241,6 +238,54 @@ def test_the_error_names_the_picture(
     with pytest.raises(InferenceError, match=r"photo\.png: 64x48 px need .* --size 41 fits"):
         stylizer(invert_model)(photo_file)
     stylizer(invert_model, size=41)(photo_file)
+
+
+def test_memory_is_looked_at_before_the_first_picture_of_a_size(
+    invert_model: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By counting: the next ones of the size are painted in what the first one took."""
+    looked: list[int] = []
+
+    def look() -> int:
+        looked.append(1)
+        return 10**9
+
+    monkeypatch.setattr(infer.memory, "free_bytes", look)
+    paint = stylizer(invert_model)
+    for picture, looks in ((photo, 1), (photo[::-1], 1), (photo[:40], 2), (photo, 3), (photo, 3)):
+        paint(picture)
+        assert len(looked) == looks
+
+
+def test_what_pictures_of_another_size_left_is_free_too(
+    invert_model: Path, photo: NDArray[np.uint8], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that holds all the memory there is: it gives it back before anything is refused."""
+    paint, is_held = stylizer(invert_model), True
+
+    def give_back() -> None:
+        nonlocal is_held
+        is_held = False
+
+    monkeypatch.setattr(infer.memory, "free_bytes", lambda: 0 if is_held else 10**9)
+    monkeypatch.setattr(paint.session, "give_memory_back", give_back)
+    np.testing.assert_array_equal(paint(photo).rgb, 255 - photo)
+    monkeypatch.setattr(infer.memory, "free_bytes", lambda: 0)
+    paint(photo)  # its memory is there
+    with pytest.raises(InferenceError, match="need"):
+        paint(photo[:40])
+    with pytest.raises(InferenceError, match="need"):
+        paint(photo)  # and now it has been given back
+
+
+def test_a_photograph_that_is_too_large_names_the_flag(
+    invert_model: Path, photo: NDArray[np.uint8], photo_file: Path
+) -> None:
+    paint = stylizer(invert_model, max_pixels=48 * 64 - 1)
+    with pytest.raises(PixelLimitError, match=r"photo\.png has 64x48 .*, or raise --max-pixels$"):
+        paint(photo_file)
+    paint.max_pixels = 48 * 64
+    np.testing.assert_array_equal(paint(photo_file).rgb, 255 - photo)
 
 
 def test_the_memory_of_a_graphics_card_is_its_own(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import os
 import signal
 import socket
 import subprocess
@@ -23,9 +24,10 @@ from numpy.typing import NDArray
 import infer
 from infer.display_matrix import upright
 from infer.video import VideoRecord, stylize_video
+from infer.video_format import FORMATS, output_suffix, rate_factor
 from infer.video_reader import VideoReader
-from infer.video_writer import FORMATS, interrupts_held
-from nst.errors import MediaError, OutputError, UsageError
+from nst.errors import MediaError, OutputError, PixelLimitError, UsageError
+from nst.interrupt import sigterm_as_ctrl_c
 
 WIDTH, HEIGHT, RATE = 64, 48, 25
 CODEC_TOLERANCE = 6
@@ -87,9 +89,11 @@ def _add_tone(out: Any, codec: str) -> Any:
 
 def _write_tone(out: Any, tone: Any, *, seconds: float) -> None:
     wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(int(48000 * seconds)) / 48000)
-    if tone.format.name == "s16":
+    kind: Any = {"s16": np.int16, "u8": np.uint8}.get(tone.format.name, np.float32)
+    if kind is np.int16:
         wave *= 32767
-    kind: Any = np.int16 if tone.format.name == "s16" else np.float32
+    if kind is np.uint8:
+        wave = 127 * wave + 128
     for start in range(0, len(wave) - 960, 960):
         samples: Any = wave[None, start : start + 960].astype(kind)
         frame = av.AudioFrame.from_ndarray(samples, format=tone.format.name, layout="mono")
@@ -170,8 +174,7 @@ def test_a_clip_keeps_its_frames_times_and_sound(
 
     before, after = read_clip(source), read_clip(tmp_path / f"out{suffix}")
     assert [r.frame for r in records] == [*range(1, 21), 20]
-    assert [r.is_last for r in records] == [False] * 20 + [True]
-    assert all(r.skipped == 0 and r.notes == () for r in records)
+    assert all(r.notes == () for r in records)
     assert_alike(after.frames, [255 - pattern(i) for i in range(20)])
     assert after.times == before.times
     assert len(before.sound) > 5
@@ -354,6 +357,127 @@ def test_an_animated_gif_becomes_a_video(tmp_path: Path) -> None:
     assert_alike(after.frames, [255 - pattern(i) for i in range(4)])
 
 
+def test_an_animated_avif_becomes_a_video_of_all_its_frames(tmp_path: Path) -> None:
+    """It begins with a still picture of its own, which is not what moves."""
+    from PIL import Image, features
+
+    if not features.check("avif"):
+        pytest.skip("this Pillow writes no AVIF")
+    pictures = [Image.fromarray(pattern(i)) for i in range(8)]
+    source = tmp_path / "in.avif"
+    pictures[0].save(source, save_all=True, append_images=pictures[1:], duration=100)
+    records = paint_all(source, tmp_path / "out.mp4")
+    assert {record.total_frames for record in records} == {8}
+    assert [note for record in records for note in record.notes] == []
+    after = read_clip(tmp_path / "out.mp4")
+    assert after.times == [Fraction(i, 10) for i in range(8)]  # by hand
+    assert len(after.frames) == 8
+
+
+def test_animated_webp_is_refused_for_what_it_is(tmp_path: Path) -> None:
+    from PIL import Image
+
+    pictures = [Image.fromarray(pattern(i)) for i in range(3)]
+    source = tmp_path / "in.webp"
+    pictures[0].save(source, save_all=True, append_images=pictures[1:], duration=100)
+    with pytest.raises(MediaError, match=r"in\.webp: FFmpeg cannot read animated WebP; save it as"):
+        paint_all(source, tmp_path / "out.mp4")
+
+
+def test_frames_that_are_too_large_are_not_decoded(tmp_path: Path) -> None:
+    source = write_clip(tmp_path / "in.mp4", frames=2)
+    words = r"in\.mp4 has frames of 64x48 = 0\.0 million pixels, .*--max-pixels$"
+    with pytest.raises(PixelLimitError, match=words):
+        stylize_video(negative, source, tmp_path / "out.mp4", max_pixels=64 * 48 - 1)
+    assert len(list(stylize_video(negative, source, tmp_path / "o.mp4", max_pixels=64 * 48))) == 3
+
+
+def test_less_quality_is_fewer_bytes(tmp_path: Path) -> None:
+    """By hand: 95, the default of pictures too, is H.264's 18; by invariant the rest."""
+    assert [round(rate_factor(quality)) for quality in (1, 90, 95, 100)] == [51, 23, 18, 1]
+    source, sizes = write_clip(tmp_path / "in.mp4"), []
+    for quality in (10, 60, 95, 100):
+        target = tmp_path / f"{quality}.mp4"
+        paint_all(source, target, quality=quality)
+        sizes.append(target.stat().st_size)
+    assert sizes == sorted(sizes)
+    assert sizes[0] < sizes[-1]
+    with pytest.raises(UsageError, match="--quality must be from 1 to 100, got 0"):
+        paint_all(source, tmp_path / "out.mp4", quality=0)
+
+
+def _windows_media(path: Path, sound: str) -> Path:
+    """Write half a second as an ASF file, with a tone in Windows Media or MP3 sound."""
+    with av.open(str(path), "w", format="asf") as out:
+        stream: Any = out.add_stream("wmv2", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        tone: Any = out.add_stream(sound, rate=44100)
+        tone.layout, tone.bit_rate = "stereo", 64000
+        for i in range(13):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(pattern(i), format="rgb24")))
+        out.mux(stream.encode(None))
+        out.start_encoding()
+        step = tone.codec_context.frame_size
+        for start in range(0, 22050, step):
+            wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(start, start + step) / 44100)
+            samples: Any = np.stack([wave, wave]).astype(np.float32)
+            frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="stereo")
+            frame.sample_rate, frame.pts, frame.time_base = 44100, start, Fraction(1, 44100)
+            out.mux(tone.encode(frame))
+        out.mux(tone.encode(None))
+    return path
+
+
+def _loudness(path: Path) -> list[float]:
+    """Seconds of sound in a file, and the root mean square of its samples."""
+    with av.open(str(path)) as container:
+        resampler = av.AudioResampler(format="fltp", layout="mono", rate=48000)
+        frames = [f for d in container.decode(audio=0) for f in resampler.resample(d)]
+        wave = np.concatenate([frame.to_ndarray()[0] for frame in frames])
+    return [len(wave) / 48000, float(np.sqrt(np.mean(wave**2)))]
+
+
+def test_sound_that_fits_is_copied_into_our_own_choice(tmp_path: Path) -> None:
+    source = _windows_media(tmp_path / "in.wmv", "libmp3lame")
+    assert output_suffix(source) == ".mp4"
+    records = paint_all(source, tmp_path / "out.mp4")
+    assert [note for record in records for note in record.notes] == []
+    assert len(read_clip(source).sound) > 3
+    assert read_clip(tmp_path / "out.mp4").sound == read_clip(source).sound
+
+
+def test_a_sound_that_only_matroska_holds_decides_our_own_choice(tmp_path: Path) -> None:
+    """Samples of 8 bits: an .mp4 refuses them, an .mkv copies them."""
+    source = write_clip(tmp_path / "in.avi", frames=3, codec="mpeg4", sound="pcm_u8")
+    assert output_suffix(source) == ".mkv"
+    with pytest.raises(MediaError, match=r"\.mp4 file cannot hold .*pcm_u8.*write a \.mkv"):
+        paint_all(source, tmp_path / "out.mp4")
+    paint_all(source, tmp_path / "out.mkv")
+    assert b"".join(read_clip(tmp_path / "out.mkv").sound) == b"".join(read_clip(source).sound)
+
+
+@pytest.mark.parametrize("suffix", list(FORMATS))
+def test_a_sound_that_nothing_holds_is_encoded_again_aloud(tmp_path: Path, suffix: str) -> None:
+    """Windows Media, in every container: as long as before, as loud as before."""
+    source = _windows_media(tmp_path / "in.wmv", "wmav2")
+    assert output_suffix(source) == ".mp4"
+    target = tmp_path / f"out{suffix}"
+    records = paint_all(source, target)
+    (note,) = [note for record in records for note in record.notes]
+    codec = "opus" if suffix == ".webm" else "aac"
+    assert f"in.wmv: its sound (wmav2) is encoded again, as {codec} in stereo, because" in note
+    before, after = _loudness(source), _loudness(target)
+    assert after == pytest.approx(before, rel=0.1)
+    assert records[-1].frame == 13
+
+
+def test_a_suffix_that_is_written_is_kept(tmp_path: Path) -> None:
+    """And a file that cannot be read is not an error yet: it is one when its turn comes."""
+    assert output_suffix(Path("a.MOV")) == ".MOV"
+    (tmp_path / "bad.avi").write_bytes(bytes(100))
+    assert output_suffix(tmp_path / "bad.avi") == ".mp4"
+
+
 def _replace_packet(source: Path, target: Path, number: int) -> None:
     """Copy a clip, the content of one packet of its pictures replaced by rubbish."""
     with av.open(str(source)) as container, av.open(str(target), "w") as out:
@@ -371,13 +495,39 @@ def test_damaged_packets_are_left_out_and_counted(tmp_path: Path) -> None:
     good = write_clip(tmp_path / "good.mkv", frames=8, codec="mjpeg", pixels="yuvj420p", sound=None)
     _replace_packet(good, tmp_path / "in.mkv", 3)
     records = paint_all(tmp_path / "in.mkv", tmp_path / "out.mp4")
-    assert records[-1].is_last
-    assert records[-1].skipped == 1
-    assert "1 damaged" in records[-1].notes[0]
+    assert records[-1].notes == (f"{tmp_path / 'in.mkv'}: 1 damaged parts left out",)
     after = read_clip(tmp_path / "out.mp4")
     kept = [0, 1, 2, 4, 5, 6, 7]
     assert after.times == [Fraction(i, RATE) for i in kept]
     assert_alike(after.frames, [255 - pattern(i) for i in kept])
+
+
+@pytest.mark.parametrize("sound", [None, "aac"])
+@pytest.mark.parametrize("suffix", [".mkv", ".mp4"])
+def test_a_whole_clip_that_starts_late_is_whole(
+    tmp_path: Path, suffix: str, sound: str | None
+) -> None:
+    """By hand: twenty frames from 1 s on; Matroska states only when its last stream ends."""
+    stamps = [1000 + i * 1000 // RATE for i in range(20)]
+    source = write_clip(tmp_path / f"in{suffix}", stamps=stamps, sound=sound)
+    records = paint_all(source, tmp_path / f"out{suffix}")
+    assert [note for record in records for note in record.notes] == []
+    assert {record.total_frames for record in records} == {20}
+    assert records[-1].frame == 20
+
+
+def test_sound_that_goes_on_after_the_pictures_is_no_damage(tmp_path: Path) -> None:
+    source = tmp_path / "in.mkv"
+    with av.open(str(source), "w") as out:
+        stream: Any = out.add_stream("libx264", rate=RATE)
+        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
+        tone = _add_tone(out, "aac")
+        for i in range(5):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(pattern(i), format="rgb24")))
+        out.mux(stream.encode(None))
+        _write_tone(out, tone, seconds=3.0)
+    records = paint_all(source, tmp_path / "out.mkv")
+    assert [note for record in records for note in record.notes] == []
 
 
 def test_a_clip_cut_short_is_painted_as_far_as_it_goes(tmp_path: Path) -> None:
@@ -492,6 +642,14 @@ def test_pictures_of_an_unknown_kind_are_refused(tmp_path: Path) -> None:
         paint_all(source, tmp_path / "out.mp4")
 
 
+def test_a_name_may_be_as_long_as_names_are(tmp_path: Path) -> None:
+    """By hand: 250 of the 255 bytes that file systems allow; the temporary name is short."""
+    source = write_clip(tmp_path / "in.mp4", frames=2)
+    target = tmp_path / f"{'x' * 246}.mp4"
+    paint_all(source, target)
+    assert len(read_clip(target).frames) == 2
+
+
 def test_an_existing_target_is_kept_unless_told(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "in.mp4", frames=2)
     target = tmp_path / "out.mp4"
@@ -510,60 +668,96 @@ def test_an_unknown_suffix_lists_the_known(tmp_path: Path, name: str) -> None:
         stylize_video(negative, source, tmp_path / name)
 
 
-def test_ctrl_c_keeps_the_part_that_is_painted(tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "in.mp4")
-    calls = 0
+def stopped_by(number: signal.Signals, frame: int) -> Callable[[Array], Array]:
+    """A painter during whose work on one frame, counted from 1, a signal comes."""
+    calls = iter(range(1, 1000))
 
-    def paint(frame: Array) -> Array:
-        nonlocal calls
-        calls += 1
-        if calls == 8:
-            signal.raise_signal(signal.SIGINT)
-        return 255 - frame
+    def paint(picture: Array) -> Array:
+        if next(calls) == frame:
+            signal.raise_signal(number)
+        return 255 - picture
 
-    records: list[VideoRecord] = []
-    with pytest.raises(KeyboardInterrupt, match="stopped after 7 of 20 frames"):
-        records.extend(stylize_video(paint, source, tmp_path / "out.mp4"))
+    return paint
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_keeps_the_part_that_is_painted(tmp_path: Path, number: signal.Signals) -> None:
+    """Under a name of its own; the file that stands there, and may be replaced, stays."""
+    source, target, said = write_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4", list[str]()
+    target.write_text("complete")
+    paint, records = stopped_by(number, 8), list[VideoRecord]()
+    with pytest.raises(KeyboardInterrupt), sigterm_as_ctrl_c():
+        records.extend(stylize_video(paint, source, target, overwrite=True, announce=said.append))
     assert records[-1].frame == 7
-    after = read_clip(tmp_path / "out.mp4")
+    part = tmp_path / "out.partial.mp4"
+    assert said == [f"{source}: stopped after 7 of 20 frames; {part} holds them and plays"]
+    after = read_clip(part)
     assert_alike(after.frames, [255 - pattern(i) for i in range(7)])
     assert after.sound
+    assert target.read_text() == "complete"
     assert leftovers(tmp_path) == []
 
 
-def test_ctrl_c_waits_for_the_end_of_a_write() -> None:
-    done = []
-
-    def write() -> None:
-        with interrupts_held():
-            signal.raise_signal(signal.SIGINT)
-            done.append("all of it")
-
-    before = signal.getsignal(signal.SIGINT)
-    with pytest.raises(KeyboardInterrupt):
-        write()
-    assert done == ["all of it"]
-    assert signal.getsignal(signal.SIGINT) is before
+def test_a_second_part_replaces_no_first(tmp_path: Path) -> None:
+    source, said = write_clip(tmp_path / "in.mp4"), list[str]()
+    for frame in (4, 6, 8):
+        records = stylize_video(
+            *(stopped_by(signal.SIGINT, frame), source, tmp_path / "out.mp4"),
+            overwrite=frame == 8,
+            announce=said.append,
+        )
+        with pytest.raises(KeyboardInterrupt):
+            list(records)
+    names = ["out.partial.mp4", "out.partial-2.mp4", "out.partial.mp4"]
+    assert [line.partition("; ")[2] for line in said] == [
+        f"{tmp_path / name} holds them and plays" for name in names
+    ]
+    assert len(read_clip(tmp_path / "out.partial.mp4").frames) == 7
+    assert len(read_clip(tmp_path / "out.partial-2.mp4").frames) == 5
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_ctrl_c_before_the_first_frame_leaves_nothing(tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "in.mp4", frames=2)
-
-    def paint(frame: Array) -> Array:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt, match="nothing is written"):
-        list(stylize_video(paint, source, tmp_path / "out.mp4"))
+    source, said = write_clip(tmp_path / "in.mp4", frames=2), list[str]()
+    paint = stopped_by(signal.SIGINT, 1)
+    with pytest.raises(KeyboardInterrupt):
+        list(stylize_video(paint, source, tmp_path / "out.mp4", announce=said.append))
+    assert said == [f"{source}: stopped before the first frame, nothing is written"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["in.mp4"]
 
 
+def test_ctrl_c_in_the_last_step_leaves_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It comes while the file gets its name, and is held back until it has it."""
+    source, said = write_clip(tmp_path / "in.mp4", frames=3), list[str]()
+    sync = os.fsync
+
+    def slow(descriptor: int) -> None:
+        signal.raise_signal(signal.SIGINT)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow)
+    with pytest.raises(KeyboardInterrupt):
+        list(stylize_video(negative, source, tmp_path / "out.mp4", announce=said.append))
+    target = tmp_path / "out.mp4"
+    assert said == [f"{source}: stopped when all of it was painted, {target} is complete"]
+    assert len(read_clip(target).frames) == 3
+    assert leftovers(tmp_path) == []
+
+
 def test_leaving_the_loop_keeps_the_part_that_is_painted(tmp_path: Path) -> None:
-    source = write_clip(tmp_path / "in.mp4")
-    with closing(stylize_video(negative, source, tmp_path / "out.mp4")) as records:
+    """As Ctrl-C does that comes while the caller works; it is told what became of the film."""
+    source, said = write_clip(tmp_path / "in.mp4"), list[str]()
+    records = stylize_video(negative, source, tmp_path / "out.mp4", announce=said.append)
+    with closing(records):
         for record in records:
             if record.frame == 5:
                 break
-    assert len(read_clip(tmp_path / "out.mp4").frames) == 5
+    part = tmp_path / "out.partial.mp4"
+    assert said == [f"{source}: stopped after 5 of 20 frames; {part} holds them and plays"]
+    assert len(read_clip(part).frames) == 5
+    assert not (tmp_path / "out.mp4").exists()
 
 
 def test_an_error_of_the_painter_leaves_nothing(tmp_path: Path) -> None:
@@ -653,6 +847,8 @@ def test_video_never_imports_opencv(tmp_path: Path) -> None:
         "video_reader.py",
         "video_writer.py",
         "video_color.py",
+        "video_format.py",
+        "video_source.py",
         "display_matrix.py",
     ):
         names = imported_names(folder / name)

@@ -11,15 +11,8 @@ from nst.cli import COMMANDS
 TORCH = ("torch", "torchvision")
 HEAVY = (*TORCH, "numpy", "PIL", "onnx", "onnxruntime", "av", "cv2", "datasets", "matplotlib")
 FLOOR = (
-    "errors",
-    "contract",
-    "files",
-    "settings",
-    "terminal",
-    "interrupt",
-    "color",
-    "image",
-    "memory",
+    *("errors", "contract", "files", "settings", "terminal", "interrupt", "ort"),
+    *("color", "image", "memory", "model_graph"),
 )
 
 
@@ -52,7 +45,7 @@ def test_the_floor_is_torch_free() -> None:
 
 
 def test_what_needs_no_pictures_loads_no_numpy() -> None:
-    statements = [f"import nst.{name}" for name in (*FLOOR[:6], "config")]
+    statements = [f"import nst.{name}" for name in (*FLOOR[:7], "config")]
     assert loaded_by(*statements, watched=HEAVY) == {statement: [] for statement in statements}
 
 

@@ -9,8 +9,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
+from numpy.typing import NDArray
+from PIL import Image
 from typer.testing import CliRunner
 
 from nst.cli import COMMANDS, app
@@ -90,6 +93,24 @@ def test_what_the_python_imports_exists(block: str) -> None:
             module = importlib.import_module(node.module)
             for alias in node.names:
                 assert hasattr(module, alias.name), f"{node.module}.{alias.name}"
+
+
+@pytest.mark.parametrize("package", ["onnxruntime", "infer"])
+def test_the_python_that_paints_paints(
+    package: str,
+    invert_model: Path,
+    photo: NDArray[np.uint8],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Run as it stands, with and without this package; the model is made by hand."""
+    (block,) = (text for text in python_blocks() if re.search(rf"(import|from) {package}\b", text))
+    monkeypatch.chdir(tmp_path)
+    Path("starry-night.onnx").write_bytes(invert_model.read_bytes())
+    Image.fromarray(photo).save("photo.jpg")
+    exec(block, {})
+    with Image.open("photo.jpg") as seen, Image.open("painted.png") as painted:
+        np.testing.assert_array_equal(np.asarray(painted), 255 - np.asarray(seen))
 
 
 def test_pictures_and_files_that_are_shown_exist() -> None:

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from infer.providers import Provider
 from nst.config import ObjectiveConfig
 from nst.errors import DataError, ImageError
+from nst.settings import Provider
 from nst.terminal import progress, result, result_json, say
 
 app = typer.Typer(add_completion=False)

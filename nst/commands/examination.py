@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import importlib.util
-import io
 import os
 import platform
-import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from types import ModuleType
 
 from nst import __version__
-from nst.errors import WeightsError
+from nst.errors import WeightsError, in_one_line
+from nst.ort import create_session, has_nvidia_gpu, load_cuda_libraries, words_of
 
-CORE = ("torch", "torchvision", "onnx", "onnxscript", "datasets", "pillow", "numpy", "safetensors")
+CORE = (
+    *("torch", "torchvision", "onnx", "onnxscript", "datasets", "pillow", "numpy", "safetensors"),
+    *("typer", "rich", "psutil", "tifffile"),
+)
 EXTRAS = {"av": "video", "matplotlib": "log"}
 RUNTIMES = (
     "onnxruntime",
@@ -41,8 +42,14 @@ OPENCVS = (
 NVIDIA = ("CUDAExecutionProvider", "TensorrtExecutionProvider")
 """Providers that nobody misses without such a GPU."""
 
-SILENT = 4
-"""Log level of ONNX Runtime, fatal only."""
+IMPORT = """
+import sys
+try:
+    import {}
+except Exception as error:
+    sys.exit(str(error))
+"""
+IMPORT_TIMEOUT_S = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +88,10 @@ def packages() -> list[Fact]:
         for name, extra in EXTRAS.items()
     ]
     for module, distribution in (("cv2", "opencv-python"), ("av", "av")):
-        # Both carry libraries that want others from the system, libGL for one.
-        if importlib.util.find_spec(module) and (fault := _fault_of(module, distribution)):
-            facts.append(fault)
+        # Both carry libraries that want others from the system, libGL for one; and those of the
+        # two must not meet in one process, see ``infer.camera``.
+        if importlib.util.find_spec(module) and (reason := _why_not_imported(module)):
+            facts.append(_broken(module, distribution, reason))
     return facts
 
 
@@ -93,9 +101,8 @@ def providers() -> list[Fact]:
         return [fault]
     import onnxruntime
 
-    onnxruntime.set_default_logger_severity(SILENT)
     listed = onnxruntime.get_available_providers()
-    missing_library = _load_cuda_libraries(onnxruntime)
+    missing_library = load_cuda_libraries()
     facts = []
     for name in listed:
         reason = try_provider(name)
@@ -124,18 +131,13 @@ def try_provider(name: str) -> str:
         Why it does not work; empty when it does.
     """
     import numpy as np
-    import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = SILENT
     image = np.ones((1, 1, 4, 4), dtype=np.float32)
     try:
-        session = onnxruntime.InferenceSession(
-            _nine_ones(), options, providers=[name], enable_fallback=0
-        )
+        session = create_session(_nine_ones(), [name])
         (sums,) = session.run(None, {"image": image})
     except Exception as error:  # the classes that ONNX Runtime raises have no common base
-        return _words_of(error)
+        return words_of(error)
     obtained = session.get_providers()[0]
     if obtained != name:
         return f"a session gets {_label(obtained)} in its place"
@@ -207,25 +209,22 @@ def weights() -> list[Fact]:
 
 def computer() -> list[Fact]:
     """Return memory, disk and whether a window can be opened."""
-    import psutil
-
-    memory, disk = psutil.virtual_memory(), shutil.disk_usage(Path.cwd())
-    window = _display()
+    disk, window = shutil.disk_usage(Path.cwd()), _display()
     return [
         Fact("system", f"{platform.system()} {platform.machine()}"),
-        Fact("memory", f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free"),
+        _memory(),
         Fact("disk", f"{disk.free / 1e9:.1f} of {disk.total / 1e9:.1f} GB free here"),
         Fact("display", window or "none, so nst webcam cannot open a window"),
     ]
 
 
-def has_nvidia_gpu() -> bool:
-    """Whether the system has an NVIDIA GPU that this process may use."""
-    if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
-        return False
-    if sys.platform == "linux":
-        return any(Path("/dev").glob("nvidia[0-9]*"))
-    return sys.platform == "win32" and shutil.which("nvidia-smi") is not None
+def _memory() -> Fact:
+    try:
+        import psutil
+    except ImportError:  # its remedy stands under the packages
+        return Fact("memory", "not known without psutil")
+    memory = psutil.virtual_memory()
+    return Fact("memory", f"{memory.available / 1e9:.1f} of {memory.total / 1e9:.1f} GB free")
 
 
 def _display() -> str:
@@ -267,20 +266,25 @@ def _fault_of(module: str, distribution: str) -> Fact | None:
     try:
         importlib.import_module(module)
     except (ImportError, OSError, RuntimeError) as error:  # the last by libraries that do not match
-        value = f"cannot be imported ({_words_of(error)})"
-        return Fact(module, value, f"pip install --force-reinstall {distribution}")
+        return _broken(module, distribution, words_of(error))
     return None
 
 
-def _load_cuda_libraries(onnxruntime: ModuleType) -> str:
-    """Find CUDA in pip's nvidia packages, as a session would; return what is missing."""
-    if not hasattr(onnxruntime, "preload_dlls"):  # from 1.21 on
+def _why_not_imported(module: str) -> str:
+    """Import a module in a process of its own and return why that cannot be done, or nothing."""
+    command = [sys.executable, "-c", IMPORT.format(module)]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=IMPORT_TIMEOUT_S)
+    except subprocess.TimeoutExpired:
+        return f"it takes longer than {IMPORT_TIMEOUT_S} s"
+    if done.returncode == 0:
         return ""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        onnxruntime.preload_dlls()
-    failed = [line for line in printed.getvalue().splitlines() if line.startswith("Failed")]
-    return failed[0].partition(":")[0] if failed else ""
+    return in_one_line(done.stderr.strip() or f"the process ends with {done.returncode}")
+
+
+def _broken(module: str, distribution: str, reason: str) -> Fact:
+    remedy = f"pip install --force-reinstall {distribution}"
+    return Fact(module, f"cannot be imported ({reason})", remedy)
 
 
 def _nine_ones() -> bytes:
@@ -301,9 +305,3 @@ def _nine_ones() -> bytes:
 
 def _label(provider: str) -> str:
     return provider.removesuffix("ExecutionProvider").replace("Tensorrt", "TensorRT")
-
-
-def _words_of(error: Exception) -> str:
-    """Return a message in one line, without places in C++."""
-    text = re.sub(r"/onnxruntime_src/\S+ [^(]*\([^)]*\) ", "", " ".join(str(error).split()))
-    return text if len(text) <= 120 else text[:120] + "…"

@@ -1,0 +1,80 @@
+"""Whether the graph of a model keeps to itself and has the border of ``nst.contract``. Torch-free.
+
+Export asks before a file is written, inference before ONNX Runtime sees one: a model comes from
+anywhere. Tensors outside the file are a fault because ONNX Runtime would read them, through a hard
+link even from a foreign folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
+
+from nst.contract import DIMENSIONS, INPUT, OUTPUT
+from nst.errors import in_one_line
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+
+
+def graph_faults(model: ModelProto) -> Iterator[str]:
+    """Yield what the contract forbids, in words that follow the name of the model.
+
+    Looked at are operators that are not standard ONNX, weights in another file, in every place
+    that can hold one, and the border: one uint8 ``(batch, height, width, 3)`` tensor of any size
+    in, one out. Opset, metadata and what an operator means are not.
+    """
+    if model.functions:
+        yield "defines operators of its own"
+    for graph in _graphs(model.graph):
+        for node in graph.node:
+            if node.domain not in STANDARD_DOMAINS:
+                name = f"{in_one_line(node.domain)}.{in_one_line(node.op_type)}"
+                yield f"needs the operator {name}, which is not standard ONNX"
+        for tensor in _tensors(graph):
+            if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
+                yield "keeps weights in another file"
+    yield from _border_faults(model.graph.input, INPUT, "input")
+    yield from _border_faults(model.graph.output, OUTPUT, "output")
+
+
+def sides_of(value: ValueInfoProto) -> tuple[str | int, ...]:
+    """Return the sides of a tensor: a number where fixed, a name where free, "?" where nameless."""
+    return tuple(d.dim_value or d.dim_param or "?" for d in value.type.tensor_type.shape.dim)
+
+
+def _graphs(graph: GraphProto) -> Iterator[GraphProto]:
+    """Yield a graph and those inside its nodes; the parser has limited the depth."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in (attribute.g, *attribute.graphs):
+                if inner.node or inner.initializer or inner.sparse_initializer:
+                    yield from _graphs(inner)
+
+
+def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
+    yield from graph.initializer
+    sparse = list(graph.sparse_initializer)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
+            sparse += [attribute.sparse_tensor, *attribute.sparse_tensors]
+    for tensor in sparse:
+        yield from (tensor.values, tensor.indices)
+
+
+def _border_faults(found: Sequence[ValueInfoProto], expected: str, kind: str) -> Iterator[str]:
+    if [value.name for value in found] != [expected]:
+        names = ", ".join(in_one_line(value.name) for value in found) or "none"
+        yield f"must have the {kind} `{expected}` alone, found {names}"
+        return
+    sides, number = sides_of(found[0]), found[0].type.tensor_type.elem_type
+    is_free = len(sides) == 4 and not any(isinstance(side, int) for side in sides[:3])
+    if number != TensorProto.UINT8 or not is_free or sides[3] != 3:
+        names_of = {number: name.lower() for name, number in TensorProto.DataType.items()}
+        yield (
+            f"must have the {kind} `{expected}` as uint8 ({', '.join(DIMENSIONS)}, 3) of any size,"
+            f" found {names_of.get(number, f'type {number}')}"
+            f" ({', '.join(map(in_one_line, sides))})"
+        )
