@@ -15,7 +15,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nst import __version__
-from nst.interrupt import sigterm_as_ctrl_c
+from nst.interrupt import ends_as_ctrl_c
 from nst.terminal import border
 
 
@@ -62,7 +62,7 @@ class LazyGroup(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run the sub-command; our errors become one line and an exit code, bugs stay bugs."""
-        with sigterm_as_ctrl_c(), border():
+        with ends_as_ctrl_c(), border():
             return super().invoke(ctx)
 
 

@@ -88,9 +88,15 @@ class SomeFailed(NSTError):
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM, on the way that Ctrl-C takes: what ends well after one ends well after the other."""
+    """SIGTERM or SIGHUP on the way that Ctrl-C takes: what ends well after one does after all.
 
-    exit_code = 143
+    Args:
+        number: Of the signal; the exit code is 128 more.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.exit_code = 128 + number
 
 
 def in_one_line(text: object) -> str:

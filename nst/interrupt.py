@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a wish that a loop grants at its next good moment. Torch-free."""
+"""Ctrl-C, SIGTERM and SIGHUP as a wish that a loop grants at its next good moment. Torch-free."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from types import FrameType, TracebackType
 from nst.errors import NSTError, Terminated
 from nst.terminal import say
 
+ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""What ends a program from outside: `kill`, and a terminal that is closed."""
+
 
 class Stopped(NSTError):
     """A long command was asked to stop and has saved what it had; exit code 130, 143 or 129."""
@@ -21,34 +24,34 @@ class Stopped(NSTError):
 
 
 @contextmanager
-def sigterm_as_ctrl_c() -> Iterator[None]:
-    """Context in which SIGTERM raises ``Terminated`` instead of ending the process at once.
+def ends_as_ctrl_c() -> Iterator[None]:
+    """Context in which SIGTERM and SIGHUP raise ``Terminated`` and do not end the process at once.
 
     A handler that is there stays, and so does an ignored signal. Outside the main thread, where
     Python delivers no signals, nothing is changed.
     """
-    is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
-        yield
-        return
 
     def terminate(number: int, frame: FrameType | None) -> None:
-        raise Terminated
+        raise Terminated(number)
 
-    signal.signal(signal.SIGTERM, terminate)
+    is_main = threading.current_thread() is threading.main_thread()
+    wanted = [n for n in ENDS if is_main and signal.getsignal(n) is signal.SIG_DFL]
+    for number in wanted:
+        signal.signal(number, terminate)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        for number in wanted:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Hold Ctrl-C and SIGTERM back until the block is done, for what must not end half done."""
+    """Hold signals back until the block is done, for what must not end half done."""
     held: list[tuple[int, FrameType | None]] = []
     previous: dict[int, Callable[[int, FrameType | None], object]] = {}
     if threading.current_thread() is threading.main_thread():  # no other one gets signals
-        for wanted in (signal.SIGINT, signal.SIGTERM):
+        for wanted in StopRequest.SIGNALS:
             if callable(handler := signal.getsignal(wanted)):  # nothing else raises
                 previous[wanted] = handler
     for number in previous:
@@ -77,9 +80,7 @@ class StopRequest:
         announce: Who says it.
     """
 
-    SIGNALS = tuple(
-        getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-    )
+    SIGNALS = (signal.SIGINT, *ENDS)
 
     def __init__(
         self,

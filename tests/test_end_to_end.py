@@ -72,4 +72,4 @@ def test_from_photographs_to_a_painted_picture(
     out, err = nst(capsys, "train", "--resume", folder)
     assert "nothing is left to train" in err
     assert out == [str(folder)]
-    assert exports == [((folder,), {"overwrite": True})]
+    assert exports == [((folder, None), {"overwrite": True})]

@@ -27,7 +27,7 @@ from infer.video import VideoRecord, stylize_video
 from infer.video_format import FORMATS, output_suffix, rate_factor
 from infer.video_reader import VideoReader
 from nst.errors import MediaError, OutputError, PixelLimitError, UsageError
-from nst.interrupt import sigterm_as_ctrl_c
+from nst.interrupt import ends_as_ctrl_c
 
 WIDTH, HEIGHT, RATE = 64, 48, 25
 CODEC_TOLERANCE = 6
@@ -686,7 +686,7 @@ def test_a_signal_keeps_the_part_that_is_painted(tmp_path: Path, number: signal.
     source, target, said = write_clip(tmp_path / "in.mp4"), tmp_path / "out.mp4", list[str]()
     target.write_text("complete")
     paint, records = stopped_by(number, 8), list[VideoRecord]()
-    with pytest.raises(KeyboardInterrupt), sigterm_as_ctrl_c():
+    with pytest.raises(KeyboardInterrupt), ends_as_ctrl_c():
         records.extend(stylize_video(paint, source, target, overwrite=True, announce=said.append))
     assert records[-1].frame == 7
     part = tmp_path / "out.partial.mp4"

@@ -14,10 +14,11 @@ import pytest
 
 from nst.errors import NSTError, Terminated
 from nst.interrupt import (
+    ENDS,
     Stopped,
     StopRequest,
+    ends_as_ctrl_c,
     interrupts_held,
-    sigterm_as_ctrl_c,
 )
 
 posix = pytest.mark.skipif(os.name != "posix", reason="signals to a process are POSIX")
@@ -210,18 +211,20 @@ def test_stopped_is_an_error_with_a_code_of_its_own() -> None:
 # --- signals that raise --------------------------------------------------------------------------
 
 
-def test_sigterm_raises_as_ctrl_c_does() -> None:
-    before = signal.getsignal(signal.SIGTERM)
-    with pytest.raises(KeyboardInterrupt) as caught, sigterm_as_ctrl_c():
-        signal.raise_signal(signal.SIGTERM)
-    assert caught.type is Terminated
-    assert signal.getsignal(signal.SIGTERM) is before
+@pytest.mark.parametrize("number", ENDS)
+def test_an_end_from_outside_raises_as_ctrl_c_does(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with pytest.raises(KeyboardInterrupt) as caught, ends_as_ctrl_c():
+        signal.raise_signal(number)
+    assert isinstance(caught.value, Terminated)
+    assert caught.value.exit_code == 128 + number
+    assert signal.getsignal(number) is before
 
 
 def test_an_ignored_sigterm_stays_ignored() -> None:
     before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
     try:
-        with sigterm_as_ctrl_c():
+        with ends_as_ctrl_c():
             signal.raise_signal(signal.SIGTERM)
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
     finally:
@@ -231,14 +234,14 @@ def test_an_ignored_sigterm_stays_ignored() -> None:
 @pytest.mark.parametrize("number", StopRequest.SIGNALS)
 def test_a_wish_to_stop_comes_before_the_end(number: signal.Signals) -> None:
     """Inside the front door: the first signal is a wish, the second acts at once."""
-    with sigterm_as_ctrl_c(), StopRequest() as stop:
+    with ends_as_ctrl_c(), StopRequest() as stop:
         signal.raise_signal(number)
         assert stop.signal_number == number
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(number)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", StopRequest.SIGNALS)
 def test_a_signal_waits_for_the_end_of_a_write(number: signal.Signals) -> None:
     done = []
 
@@ -247,7 +250,7 @@ def test_a_signal_waits_for_the_end_of_a_write(number: signal.Signals) -> None:
             signal.raise_signal(number)
             done.append("all of it")
 
-    with sigterm_as_ctrl_c():
+    with ends_as_ctrl_c():
         before = signal.getsignal(number)
         with pytest.raises(KeyboardInterrupt):
             write()
