@@ -20,9 +20,9 @@ from nst.ort import create_session, has_nvidia_gpu, load_cuda_libraries, words_o
 
 CORE = (
     *("torch", "torchvision", "onnx", "onnxscript", "datasets", "pillow", "numpy", "safetensors"),
-    *("typer", "rich", "psutil", "tifffile"),
+    *("huggingface_hub", "pyarrow", "tqdm", "typer", "rich", "psutil", "tifffile"),
 )
-EXTRAS = {"av": "video", "matplotlib": "log"}
+EXTRAS = {"av": "video", "matplotlib": "log", "tensorboard": "log"}
 RUNTIMES = (
     "onnxruntime",
     "onnxruntime-gpu",
