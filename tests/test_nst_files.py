@@ -185,7 +185,7 @@ def test_a_kill_between_the_two_renames_leaves_nothing_behind(tmp_path: Path) ->
 
 def test_folder_that_cannot_be_made(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match="exists"):
+    with pytest.raises(OutputError, match="a file stands where a folder is needed"):
         _write(tmp_path / "file" / "a.bin", b"")
     (tmp_path / "folder").mkdir()
     with pytest.raises(OutputError, match="it is a folder"):

@@ -107,7 +107,7 @@ def test_which_errors_speak_of_the_memory() -> None:
 MEASURE = """
     import resource, sys
     import torch
-    from nst.commands.bench_train import random_vgg
+    from nst.commands.plain_loop import random_vgg
     from nst.config import OptimizeConfig
     from nst.optimize import optimize
 
@@ -125,7 +125,7 @@ MEASURE = """
 @pytest.mark.parametrize("preset", PRESETS)
 def test_the_prediction_is_what_the_system_counts(preset: str) -> None:
     """By another way: the growth of a process between two sizes, without the pairs of L-BFGS."""
-    from nst.commands.bench_train import random_vgg
+    from nst.commands.plain_loop import random_vgg
 
     command = [sys.executable, "-c", textwrap.dedent(MEASURE), preset]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
