@@ -50,6 +50,22 @@ def atomic_write(path: Path, *, keep_previous: Path | None = None) -> Iterator[B
                 temporary.unlink(missing_ok=True)
 
 
+def check_writable(path: Path) -> None:
+    """Find out before the work whether a file can be made there; its folder is made.
+
+    Raises:
+        OutputError: It cannot.
+    """
+    path = Path(path)
+    probe = path.with_name(f".{secrets.token_hex(4)}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written, {describe(error)}") from error
+
+
 def describe(error: OSError) -> str:
     """Say in a few words what the operating system did not do."""
     known = {

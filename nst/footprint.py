@@ -101,12 +101,6 @@ def bytes_per_pixel(weights: VGGWeights, preset: Preset, dtype: torch.dtype) -> 
     return PICTURES_BYTES + PAIRS_BYTES + activations
 
 
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error of torch says that the memory is too small, on whichever device."""
-    is_named_so = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return is_named_so or "can't allocate memory" in str(error)
-
-
 def _free_bytes(device: torch.device) -> int:
     if device.type != "cuda":
         return free_bytes()

@@ -5,6 +5,7 @@ It scores arrays and takes a callable ``paint``, so that it never loads a model.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nst.errors import WeightsError
 from nst.image import resize_image
 from nst.losses import PerceptualLoss
 from nst.tensors import SIZE_MULTIPLE, crop_to_multiple, to_tensor
@@ -60,6 +62,9 @@ def judge(
 
     Returns:
         A score for each photograph, in order.
+
+    Raises:
+        WeightsError: The objective is not finite.
     """
     scores = []
     for photograph in photographs:
@@ -90,8 +95,11 @@ def _score(
         target = criterion.content_target(plain)
         own = criterion(plain, target)
         terms = criterion(to_tensor(painted, device).contiguous(memory_format=layout), target)
+    total = float(terms.total)
+    if not math.isfinite(total):
+        raise WeightsError(f"the objective is {total}: these VGG-19 weights cannot judge")
     return Score(
-        float(terms.total),
+        total,
         float(terms.style.mean()),
         float(terms.content.mean()),
         float(own.style.mean()),

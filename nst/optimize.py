@@ -7,6 +7,7 @@ noise is asked for; pixels stay in [0, 1]; big pictures are painted coarse to fi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,10 +17,10 @@ from torch.nn import functional as F
 
 from nst.config import OptimizeConfig
 from nst.errors import InferenceError, UsageError
-from nst.footprint import check_memory, is_out_of_memory
+from nst.footprint import check_memory
 from nst.lbfgs import LBFGS
 from nst.losses import ContentTarget, LossTerms, PerceptualLoss
-from nst.runtime import autocast, choose_precision
+from nst.runtime import autocast, choose_precision, is_out_of_memory
 from nst.weights import VGGWeights
 
 WINDOW = 10
@@ -114,6 +115,11 @@ def _one_scale(
     for now, evaluations, terms, is_lower in steps(image, evaluator, config):
         if is_lower:
             totals.append(float(terms.total))
+        if not math.isfinite(totals[-1]):
+            raise InferenceError(
+                f"the objective is {totals[-1]}: other weights (--vgg), a lower --style-weight or"
+                " --precision float32"
+            )
         reason = _reason(totals, evaluations, config) or ("" if is_lower else "no step lowers J")
         yield OptimizeRecord(
             now,

@@ -83,6 +83,8 @@ def find_preset(
         content = parse_tap(content_layer, flag="--content-layer")
     style = tuple(parse_tap(layer, flag="--style-layers") for layer in style_layers)
     style = style or preset.style
+    if twice := sorted({str(tap) for tap in style if style.count(tap) > 1}):
+        raise UsageError(f"--style-layers names {', '.join(twice)} twice; once is enough")
     return Preset(f"{name} changed", content, style)
 
 

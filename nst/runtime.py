@@ -84,9 +84,10 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(mmap_max, 0)) and bool(mallopt(trim_threshold, 2**31 - 1))
 
 
-def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch could not get the memory that it asked for, on whatever device."""
-    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error of torch says that the memory is too small, on whichever device."""
+    is_named_so = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return is_named_so or "can't allocate memory" in str(error)
 
 
 def describe(device: torch.device, dtype: torch.dtype) -> str:

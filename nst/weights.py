@@ -241,6 +241,8 @@ def _check_layers(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor
             )
         if not (weight.isfinite().all() and bias.isfinite().all()):
             raise WeightsError(f"{path}: {name} holds values that are not finite")
+        if not weight.is_floating_point() or not weight.any():
+            raise WeightsError(f"{path}: {name} holds no weights, they are whole numbers or all 0")
         kept[f"{name}.weight"] = weight.float().contiguous()
         kept[f"{name}.bias"] = bias.float().contiguous()
         channels = weight.shape[0]

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from nst.errors import WeightsError
 from nst.judge import PHOTO_PX, Score, fit_photograph, judge, mean_score
-from nst.losses import PerceptualLoss
+from nst.losses import LossWeights, PerceptualLoss
 from nst.tensors import load_style, to_tensor, to_uint8
 from nst.weights import VGGWeights
 
@@ -119,3 +120,11 @@ def test_photographs_are_fitted_by_hand(shape: tuple[int, int], expected: tuple[
 def test_the_mean_of_scores_by_hand() -> None:
     scores = [Score(1.0, 2.0, 3.0, 4.0), Score(3.0, 6.0, 3.0, 0.0)]
     assert mean_score(scores) == Score(2.0, 4.0, 3.0, 2.0)
+
+
+def test_weights_that_give_no_finite_score_are_refused(
+    photo: NDArray[np.uint8], criterion: PerceptualLoss
+) -> None:
+    criterion.weights = LossWeights(content=1.0, style=float("inf"))
+    with pytest.raises(WeightsError, match="these VGG-19 weights cannot judge"):
+        judge(lambda rgb: rgb, [photo], criterion)

@@ -466,3 +466,45 @@ def test_a_name_that_is_too_long_is_refused_before_the_work(
     assert code == 1
     assert stderr.endswith(".png: cannot be written, file name too long\n")
     assert stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("name", ["photo", "style"])
+def test_a_painting_never_replaces_what_it_is_made_from(
+    nst_optimize: Run, photo_file: Path, style_file: Path, name: str
+) -> None:
+    """By invariant: also with --overwrite, which is about earlier paintings."""
+    source = {"photo": photo_file, "style": style_file}[name]
+    before = source.read_bytes()
+    code, stdout, stderr = nst_optimize(photo_file, "-o", source, "--overwrite")
+    assert (code, stdout) == (2, "")
+    assert f"the painting would replace {source}; name another file" in stderr
+    assert source.read_bytes() == before
+
+
+def test_a_place_that_cannot_be_written_is_found_before_the_work(
+    nst_optimize: Run, photo_file: Path
+) -> None:
+    code, _, stderr = nst_optimize(photo_file, "-o", photo_file / "painted.png")
+    assert code == 1
+    assert stderr.count("\n") == 1, "nothing was begun"
+    assert "cannot be written, a file stands where a folder is needed" in stderr
+
+
+@pytest.mark.parametrize("optimizer", ["lbfgs", "adam"])
+def test_an_objective_that_is_not_finite_is_an_error(
+    nst_optimize: Run, photo_file: Path, tmp_path: Path, optimizer: str
+) -> None:
+    plain = ("--weights", "gatys", "--style-weight", "1e300", "--optimizer", optimizer)
+    code, stdout, stderr = nst_optimize(photo_file, "-o", tmp_path / "out.png", *plain)
+    assert (code, stdout) == (1, "")
+    assert stderr.splitlines()[-1].startswith("nst: the objective is ")
+    assert not list(tmp_path.glob("out*"))
+
+
+def test_a_style_layer_that_is_named_twice_is_refused(
+    nst_optimize: Run, photo_file: Path, tmp_path: Path
+) -> None:
+    layers = ("--style-layers", "relu1_1, relu2_1,relu1_1")
+    code, _, stderr = nst_optimize(photo_file, "-o", tmp_path / "out.png", *layers)
+    assert code == 2
+    assert "--style-layers names relu1_1 twice" in stderr

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from nst.config import OptimizeConfig
-from nst.errors import InferenceError, OutputError
+from nst.errors import InferenceError, OutputError, UsageError
 from nst.settings import with_settings
 from nst.terminal import format_duration, progress, result, result_json, say
 
@@ -49,10 +49,15 @@ def optimize(
     iteration. Both are written after each size and at a stop too. Ctrl-C stops after the iteration,
     a second one at once; the last picture is kept in both cases.
     """
+    from nst.files import check_writable
     from nst.image import check_output
     from nst.interrupt import Stopped, StopRequest
 
     check_output(output, overwrite=overwrite, bits=bits)
+    for source in (photo, style, Path(settings.init)):
+        if output.exists() and source.exists() and output.samefile(source):
+            raise UsageError(f"-o {output}: the painting would replace {source}; name another file")
+    check_writable(output)
     if not overwrite:
         _refuse_to_replace(output, has_pictures_on_the_way=save_every > 0)
     job = _Job.prepare(photo, style, output, settings, bits=bits)
