@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
-LOCAL = ("vgg", "data", "device")
+LOCAL = ("vgg", "data", "device", "init")
 """Settings that name places on the computer of the training; they stay out of the file."""
 
 
@@ -78,12 +78,13 @@ def export_run(run: Path, output: Path | None = None, *, overwrite: bool = False
 def _export(run: Path, output: Path | None, *, overwrite: bool) -> tuple[Path, ModelInfo]:
     from export.parity import summary
     from export.to_onnx import export_network, refuse_existing
-    from nst.checkpoint import find_checkpoint, load_checkpoint, load_network
+    from nst.checkpoint import load_network, load_newest
 
     if output is not None and output.suffix != ".onnx":
         raise UsageError(f"--output {output}: the name of a model must end in .onnx")
-    source = find_checkpoint(run)
-    checkpoint = load_checkpoint(source)
+    checkpoint, source, note = load_newest(run)
+    if note:
+        say(note)
     network = load_network(checkpoint, source=str(source))
     style, style_sha256 = _style_of(checkpoint.header, source=source)
     training = training_of(checkpoint.header, source=source)

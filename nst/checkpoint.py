@@ -134,19 +134,30 @@ def load_network(checkpoint: Checkpoint, *, source: str) -> TransformerNet:
     return network.eval()
 
 
-def find_checkpoint(run: Path) -> Path:
-    """Return the newest checkpoint of a run folder, or the file itself when it is one.
+def load_newest(run: Path) -> tuple[Checkpoint, Path, str]:
+    """Read the newest checkpoint of a run folder that is whole, or the file itself when it is one.
+
+    Returns:
+        The checkpoint, its file, and what to say where that is not the last one, or nothing.
 
     Raises:
         CheckpointError: There is none.
     """
-    run = Path(run)
     if run.is_file():
-        return run
-    for name in (LAST, PREVIOUS):
-        if (run / name).is_file():
-            return run / name
-    raise CheckpointError(f"{run}: no checkpoint in it ({LAST}); train one with `nst train`")
+        return load_checkpoint(run), run, ""
+    if not run.is_dir():
+        raise CheckpointError(f"{run}: no such run folder")
+    last, previous = run / LAST, run / PREVIOUS
+    try:
+        return load_checkpoint(last), last, ""
+    except CheckpointError as error:
+        if not previous.is_file():
+            hint = "" if last.is_file() else "; train one with `nst train`"
+            raise CheckpointError(f"{error}{hint}") from None
+        try:
+            return load_checkpoint(previous), previous, f"{error}; going on from {PREVIOUS}"
+        except CheckpointError as worse:
+            raise CheckpointError(f"{error}; {worse}; nothing is left, begin anew") from None
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer, names: list[str]) -> dict[str, Tensor]:

@@ -6,6 +6,7 @@ import nothing heavy before they run, so that ``nst --help`` stays fast.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import io
 import sys
@@ -15,6 +16,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nst import __version__
+from nst.errors import UsageError
 from nst.interrupt import ends_as_ctrl_c
 from nst.terminal import border
 
@@ -52,7 +54,15 @@ class LazyGroup(TyperGroup):
         return TyperCommand(cmd_name, help=COMMANDS[cmd_name].summary)
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:  # noqa: ANN401
-        """Import the module of the sub-command that was called."""
+        """Import the module of the sub-command that was called.
+
+        Raises:
+            UsageError: There is none of that name; the closest one is named.
+        """
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS:
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1, cutoff=0.7)
+            hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(COMMANDS)}"
+            raise UsageError(f"no command {args[0]}; {hint}")
         name, _, rest = super().resolve_command(ctx, args)
         if name is None:
             return name, None, rest

@@ -23,9 +23,9 @@ from nst.checkpoint import (
     PREVIOUS,
     SCHEMA,
     Checkpoint,
-    find_checkpoint,
     load_checkpoint,
     load_network,
+    load_newest,
     network_tensors,
     optimizer_tensors,
     restore_optimizer,
@@ -380,14 +380,26 @@ def test_a_loaded_network_is_in_evaluation_mode() -> None:
     assert_same(loaded.state_dict(), network.state_dict())
 
 
-def test_find_checkpoint(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match=r"no checkpoint in it .*`nst train`") as error:
-        find_checkpoint(tmp_path)
-    one_line(error, tmp_path)
-    for name in (PREVIOUS, LAST):
-        (tmp_path / name).write_bytes(b"")
-        assert find_checkpoint(tmp_path) == tmp_path / name
-    assert find_checkpoint(tmp_path / PREVIOUS) == tmp_path / PREVIOUS
+def test_the_newest_that_is_whole(tmp_path: Path) -> None:
+    """By hand: last, else prev with a word about it; a file stands for itself."""
+    with pytest.raises(CheckpointError, match=r"no such checkpoint; train one .*`nst train`"):
+        load_newest(tmp_path)
+    with pytest.raises(CheckpointError, match="no such run folder"):
+        load_newest(tmp_path / "nowhere")
+    for step, name in ((1, PREVIOUS), (2, LAST)):
+        save_checkpoint(tmp_path / name, Checkpoint({"x": torch.ones(3)}, {"step": step}))
+    checkpoint, source, note = load_newest(tmp_path)
+    assert (checkpoint.header["step"], source.name, note) == (2, LAST, "")
+    checkpoint, source, note = load_newest(tmp_path / PREVIOUS)
+    assert (checkpoint.header["step"], source.name, note) == (1, PREVIOUS, "")
+    (tmp_path / LAST).write_bytes(b"damaged")
+    checkpoint, source, note = load_newest(tmp_path)
+    assert (checkpoint.header["step"], source.name) == (1, PREVIOUS)
+    assert "last.safetensors: damaged" in note
+    assert note.endswith("; going on from prev.safetensors")
+    (tmp_path / PREVIOUS).write_bytes(b"damaged too")
+    with pytest.raises(CheckpointError, match=r"last.*prev.*nothing is left, begin anew"):
+        load_newest(tmp_path)
 
 
 def test_a_changed_header_is_found(tmp_path: Path) -> None:

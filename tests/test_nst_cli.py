@@ -75,7 +75,25 @@ def test_a_bug_keeps_its_traceback() -> None:
         cli.main(["stub", "bug"])
 
 
-@pytest.mark.parametrize("arguments", [("paint",), ("stub",), ("stub", "well", "--loud"), ("-x",)])
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("stylise", "did you mean stylize?"),
+        ("optimise", "did you mean optimize?"),
+        ("zzz", "there"),
+    ],
+)
+def test_a_command_that_is_not_there(
+    front_door: Callable[..., int], capsys: pytest.CaptureFixture[str], typed: str, hint: str
+) -> None:
+    assert front_door(typed) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"nst: no command {typed}; {hint}")
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [("stub",), ("stub", "well", "--loud"), ("-x",)])
 def test_usage(
     front_door: Callable[..., int], capsys: pytest.CaptureFixture[str], arguments: tuple[str, ...]
 ) -> None:

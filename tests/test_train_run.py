@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from nst.checkpoint import Checkpoint, load_checkpoint
+from nst.checkpoint import Checkpoint, load_checkpoint, load_newest
 from nst.errors import CheckpointError, NSTError, OutputError
 from nst.settings import from_toml
 from train.config import TrainConfig
@@ -19,7 +19,6 @@ from train.run import (
     Run,
     check_identity,
     cut_log,
-    load_newest,
     new_folder,
     restore,
     run_of,
@@ -47,12 +46,14 @@ def run_in(folder: Path, config: TrainConfig = CONFIG) -> Run:
         ("Starry Night.JPG", "starry-night"),
         ("/a/b/the_scream (1).png", "the-scream-1"),
         ("--x--.webp", "x"),
-        ("夜.png", "style"),
+        ("夜.png", "夜"),
+        ("Große Welle.jpg", "große-welle"),
+        ("--.png", "style"),
         ("a.b.c.png", "a-b-c"),
     ],
 )
 def test_the_name_of_a_style_suits_a_command_line(file: str, name: str) -> None:
-    """By hand: small letters, digits and single hyphens inside."""
+    """By hand: small letters of any script, digits and single hyphens inside."""
     assert style_name_of(Path(file)) == name
 
 
@@ -150,8 +151,8 @@ def test_a_checkpoint_rebuilds_its_run_and_its_learner(tmp_path: Path) -> None:
     learner.optimizer.step()
     learner.step = 7
     run_in(tmp_path).save(learner)
-    checkpoint, note = load_newest(tmp_path)
-    assert note is None
+    checkpoint, _, note = load_newest(tmp_path)
+    assert note == ""
     assert run_of(tmp_path, checkpoint.header) == run_in(tmp_path)
     other = Learner.new(CONFIG.replace(seed=1), torch.device("cpu"))
     restore(other, checkpoint, source="test")

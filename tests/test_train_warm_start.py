@@ -73,20 +73,20 @@ def test_a_run_and_a_checkpoint_give_their_weights(
     run_folder: Path, learner: Learner, name: str
 ) -> None:
     network = TransformerNet(8)
-    start_from(network, run_folder / name)
+    start_from(network, run_folder / name, print)
     assert_same(network, learner.network)
 
 
 def test_an_exported_file_gives_its_weights(model_file: Path, learner: Learner) -> None:
     network = TransformerNet(8)
-    start_from(network, model_file)
+    start_from(network, model_file, print)
     assert_same(network, learner.network)
 
 
 def test_another_width_is_refused(run_folder: Path, model_file: Path) -> None:
     for path in (run_folder, model_file):
         with pytest.raises(UsageError, match="its network has width 8; give --width 8"):
-            start_from(TransformerNet(16), path)
+            start_from(TransformerNet(16), path, print)
 
 
 def damaged(model_file: Path) -> bytes:
@@ -123,9 +123,9 @@ def test_a_file_that_is_no_model_is_refused(
     path = tmp_path / "bad.onnx"
     path.write_bytes(spoil(model_file))
     with pytest.raises(ModelError, match=rf"--init .*bad\.onnx.*{words}"):
-        start_from(TransformerNet(8), path)
+        start_from(TransformerNet(8), path, print)
 
 
 def test_nothing_there_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(CheckpointError, match="no checkpoint in it"):
-        start_from(TransformerNet(8), tmp_path)
+    with pytest.raises(CheckpointError, match="no such checkpoint; train one"):
+        start_from(TransformerNet(8), tmp_path, print)

@@ -17,7 +17,6 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,12 +30,12 @@ from nst.checkpoint import (
     LAST,
     PREVIOUS,
     Checkpoint,
-    load_checkpoint,
     network_tensors,
     optimizer_tensors,
     restore_optimizer,
     save_checkpoint,
 )
+from nst.contract import safe_name
 from nst.errors import CheckpointError, OutputError
 from nst.files import atomic_write, describe
 from nst.settings import from_dict, to_toml
@@ -158,28 +157,7 @@ def new_folder(parent: Path, style_name: str) -> Path:
 
 def style_name_of(path: Path) -> str:
     """Return a name that suits a folder and a command line: ``starry-night``."""
-    return re.sub(r"[^a-z0-9]+", "-", path.stem.lower()).strip("-") or "style"
-
-
-def load_newest(folder: Path) -> tuple[Checkpoint, str | None]:
-    """Return the newest checkpoint of a run that is whole, and what to say about it.
-
-    Raises:
-        CheckpointError: There is none.
-    """
-    if folder.is_file():
-        raise CheckpointError(f"--resume {folder}: name the run folder, {folder.parent}")
-    if not folder.is_dir():
-        raise CheckpointError(f"--resume {folder}: no such run folder")
-    try:
-        return load_checkpoint(folder / LAST), None
-    except CheckpointError as error:
-        if not (folder / PREVIOUS).is_file():
-            raise
-        try:
-            return load_checkpoint(folder / PREVIOUS), f"{error}; going on from {PREVIOUS}"
-        except CheckpointError as worse:
-            raise CheckpointError(f"{error}; {worse}; nothing is left, begin anew") from None
+    return safe_name(path.stem.lower()) or "style"
 
 
 def run_of(folder: Path, header: Mapping[str, Any]) -> Run:

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nst.checkpoint import load_newest
 from nst.errors import TrainingError
 from nst.image import Picture
 from nst.interrupt import StopRequest
@@ -23,7 +24,7 @@ from train.loop import Learner, StepRecord, compile_step, fit
 from train.preview import preview_strip
 from train.reading import Reading
 from train.records import LogLine, Stopwatch, elapsed_in
-from train.run import Run, cut_log, load_newest, restore
+from train.run import Run, cut_log, restore
 
 PREVIEW_PHOTOGRAPHS = 4
 CHECK_EVERY = 10
@@ -154,7 +155,7 @@ class Session:
         """Go on from the newest checkpoint with a lower learning rate, which is written down."""
         learner, folder = self.learner, self.run.folder
         failed_at = learner.step
-        checkpoint, note = load_newest(folder)
+        checkpoint, _, note = load_newest(folder)
         if note:
             self.reading.announce(note)
         restore(learner, checkpoint, source=str(folder))

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from nst.checkpoint import load_newest
 from nst.errors import CheckpointError, DataError
 from nst.files import sha256_of
 from nst.image import Picture
@@ -29,7 +30,6 @@ from train.run import (
     Run,
     check_identity,
     cut_log,
-    load_newest,
     new_folder,
     restore,
     run_of,
@@ -70,7 +70,7 @@ def new_session(
     config = config.replace(precision=precision_name(inputs.dtype))
     session = _session(inputs, config, Path(), style, data)
     if config.init is not None:
-        start_from(session.learner.network, Path(config.init))
+        start_from(session.learner.network, Path(config.init), reading.announce)
     if config.minutes is not None:
         config = _plan(session, started_at)
     folder = ranks.first_does(lambda: new_folder(runs, style_name_of(style)))
@@ -112,7 +112,9 @@ def resumed_session(
     Raises:
         CheckpointError: No checkpoint, or the inputs are not those of the run.
     """
-    checkpoint, note = load_newest(folder)
+    if folder.is_file():
+        raise CheckpointError(f"--resume {folder}: name the run folder, {folder.parent}")
+    checkpoint, _, note = load_newest(folder)
     if note:
         reading.announce(note)
     run = run_of(folder, checkpoint.header)
@@ -186,9 +188,12 @@ def _prepare(
     image, picture = load_style(style, config.style_size)
     for note in picture.notes:
         reading.announce(f"{style}: {note}")
+
+    def read_weights() -> VGGWeights:
+        return find_weights(config.vgg, announce=reading.announce, bars=reading.progress)
+
     # The first process downloads and decodes, the others find what it left.
-    ranks.first_does(lambda: find_weights(config.vgg, announce=reading.announce))
-    weights = find_weights(config.vgg, announce=reading.announce)
+    weights = ranks.first_does(read_weights) or read_weights()
     criterion = PerceptualLoss.from_config(weights, image.to(device), config)
     criterion = criterion.to(memory_format=torch.channels_last)
     sources = find_sources(data, shards=config.shards, reading=reading)
@@ -200,10 +205,10 @@ def _prepare(
         }
         check_identity(run, found)
 
-    def open_all() -> Photographs:
+    def read_photographs() -> Photographs:
         return open_photographs(sources, size=config.size, reading=reading)
 
-    photographs = ranks.first_does(open_all) or open_all()
+    photographs = ranks.first_does(read_photographs) or read_photographs()
     if len(photographs) < PREVIEW_PHOTOGRAPHS:
         raise DataError(
             f"--data {', '.join(data)}: {len(photographs)} photographs, at least"

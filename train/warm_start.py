@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from nst.checkpoint import find_checkpoint, load_checkpoint, load_network
+from nst.checkpoint import load_network, load_newest
 from nst.contract import ModelInfo
 from nst.errors import ModelError, UsageError
 from nst.transformer import TransformerNet
 
 
-def start_from(network: TransformerNet, path: Path) -> None:
+def start_from(network: TransformerNet, path: Path, announce: Callable[[str], None]) -> None:
     """Give a network the weights of a trained one.
 
     Args:
         network: Changed in place.
         path: A run folder, a checkpoint or an ONNX file of ``nst export``.
+        announce: Told where it is not the last checkpoint of a run.
 
     Raises:
         CheckpointError: There is no checkpoint there.
@@ -28,8 +30,10 @@ def start_from(network: TransformerNet, path: Path) -> None:
     if path.suffix == ".onnx":
         trained = _network_of_onnx(path)
     else:
-        source = find_checkpoint(path)
-        trained = load_network(load_checkpoint(source), source=str(source))
+        checkpoint, source, note = load_newest(path)
+        if note:
+            announce(note)
+        trained = load_network(checkpoint, source=str(source))
     if trained.dimensions != network.dimensions:
         raise UsageError(
             f"--init {path}: its network has width {trained.dimensions.width}; give"
