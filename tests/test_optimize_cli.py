@@ -94,7 +94,8 @@ def test_the_picture_and_the_record(
     assert seconds == sorted(seconds)
     assert 0 < seconds[0] < seconds[-1] <= record["seconds"]
     for line in lines:
-        assert line["total"] == pytest.approx(line["content"] + 4.5 * line["style"], rel=1e-4)
+        sum_of_terms = line["content"] + 4.5 * line["style"] + line["total_variation"]
+        assert line["total"] == pytest.approx(sum_of_terms, rel=1e-4)
 
 
 def test_json_prints_the_record(nst_optimize: Run, photo_file: Path, tmp_path: Path) -> None:
