@@ -45,7 +45,10 @@ class TrainConfig(ObjectiveConfig):
         None, "Length of the training, steps; 10000 when --minutes is not given either.", low=1
     )
     minutes: float | None = setting(
-        None, "Length of the training, minutes; measured first, then turned into steps.", low=0.05
+        None,
+        "Length of the training, minutes; measured when photographs are ready, then turned into"
+        " steps.",
+        low=0.05,
     )
     learning_rate: float = setting(2e-3, "Peak learning rate of Adam.", low=1e-6, high=1.0)
     warmup: int = setting(50, "Steps until the learning rate reaches its peak.", low=0)

@@ -64,8 +64,8 @@ def new_session(
     Raises:
         NSTError: An input cannot be used; no folder was made.
     """
-    started_at = time.perf_counter()
     inputs = _prepare(style, data, config, reading, ranks)
+    started_at = time.perf_counter()  # downloading and decoding, once for all styles, is no part
     # What was chosen is written down: a run that is resumed elsewhere computes as it began.
     config = config.replace(precision=precision_name(inputs.dtype))
     session = _session(inputs, config, Path(), style, data)
