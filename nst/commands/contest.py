@@ -177,7 +177,7 @@ class Contestant:
     def close(self) -> None:
         """End the process."""
         self._here.close()
-        self._process.join(timeout=10)
+        self._process.join(timeout=60)
 
     def _ask(self, what: str) -> float:
         self._here.send(what)
