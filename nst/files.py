@@ -57,7 +57,7 @@ def check_writable(path: Path) -> None:
         OutputError: It cannot.
     """
     path = Path(path)
-    probe = path.with_name(f".{secrets.token_hex(4)}.tmp")
+    probe = _beside(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         probe.touch(exist_ok=False)

@@ -113,6 +113,17 @@ def with_settings(cls: type[SettingsT]) -> Callable[[Callable[..., Any]], Callab
     return decorate
 
 
+def is_given(context: Any, name: str) -> bool:  # noqa: ANN401
+    """Whether a parameter was typed, also with the value of its default.
+
+    Args:
+        context: Typer's, of the command.
+        name: Of the parameter, as in ``style_size``.
+    """
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
 def to_toml(settings: Settings) -> str:
     """Return the settings as TOML, each under its line of help; unset values are left out."""
     lines = []
@@ -210,9 +221,8 @@ def _refuse_idle_flags(settings: Settings, context: Any) -> None:  # noqa: ANN40
     idle: dict[str, list[str]] = {}
     for field in fields.values():
         name, value = field.metadata["only_with"] or ("", None)
-        source = context.get_parameter_source(field.name)
-        is_given = source is not None and source.name == "COMMANDLINE"
-        if is_given and name and getattr(settings, name) != value:
+        is_idle = name and getattr(settings, name) != value
+        if is_idle and is_given(context, field.name):
             idle.setdefault(f"{flag_of(fields[name])} {value}", []).append(flag_of(field))
     for needed, flags in idle.items():
         raise UsageError(

@@ -1,7 +1,7 @@
 """A storm of kills: whatever moment a training is killed at, nothing is lost but a few steps.
 
-Truth: an unbroken run. Two kills by default; ``NST_KILLS=50`` is the storm that the README tells
-of.
+Truth: an unbroken run. Two kills by default; ``NST_KILLS=50`` is the whole storm, of five
+minutes.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from nst.errors import OutputError, UsageError
-from nst.settings import flag_of, with_settings
+from nst.settings import flag_of, is_given, with_settings
 from nst.terminal import Progress, progress, result, result_json, say
 from train.config import TrainConfig
 from train.reading import Reading, default_cache
@@ -94,7 +94,7 @@ def train(
             workers=workers or os.cpu_count() or 1,
         )
         if resume is not None:
-            places = {name: getattr(settings, name) for name in PLACES if _is_given(ctx, name)}
+            places = {name: getattr(settings, name) for name in PLACES if is_given(ctx, name)}
             session = resumed_session(
                 resume, data=data, places=places, reading=reading, ranks=ranks
             )
@@ -169,7 +169,7 @@ def _refuse_other_settings(style: Path | None, ctx: typer.Context) -> None:
     flags = {field.name: flag_of(field) for field in dataclasses.fields(TrainConfig)}
     flags["runs"] = "--runs"
     for name, flag in flags.items():
-        if name not in PLACES and _is_given(ctx, name):
+        if name not in PLACES and is_given(ctx, name):
             given.append(flag)
     if given:
         raise UsageError(
@@ -177,8 +177,3 @@ def _refuse_other_settings(style: Path | None, ctx: typer.Context) -> None:
             " --data, --vgg and --device may be given beside it, for places that have moved, and"
             " --cache and --workers"
         )
-
-
-def _is_given(ctx: typer.Context, name: str) -> bool:
-    source = ctx.get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

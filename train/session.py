@@ -1,4 +1,4 @@
-"""One training from its inputs to its run folder: the parts put together."""
+"""One training that is ready: its steps, and what is done when they go wrong."""
 
 from __future__ import annotations
 
