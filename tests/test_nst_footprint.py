@@ -107,25 +107,34 @@ def test_which_errors_speak_of_the_memory() -> None:
 
 
 MEASURE = """
-    import re, sys
+    import ctypes, re, sys, threading
     from pathlib import Path
     import torch
     from nst.commands.plain_loop import random_vgg
     from nst.config import OptimizeConfig
     from nst.optimize import optimize
 
-    def kilobytes(name):
-        return int(re.search(rf"{name}:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+    def anonymous():  # pages of files, which the system takes and gives as it likes, do not count
+        status = Path("/proc/self/status").read_text()
+        return 1024 * int(re.search(r"RssAnon:\\s+(\\d+)", status)[1])
+
+    def watch():
+        while not done.wait(0.0005):
+            seen.append(anonymous())
 
     torch.set_num_threads(1)
     weights, style = random_vgg(), torch.rand(1, 3, 32, 32)
     preset, side = sys.argv[1], int(sys.argv[2])
     config = OptimizeConfig(device="cpu", preset=preset, evaluations=2, scales=1)
-    before = kilobytes("VmRSS")
-    Path("/proc/self/clear_refs").write_text("5")  # the peak of the imports is none of ours
+    ctypes.CDLL(None).malloc_trim(0)  # what was freed before is none of ours
+    before, seen, done = anonymous(), [], threading.Event()
+    watcher = threading.Thread(target=watch)
+    watcher.start()
     for record in optimize(torch.rand(1, 3, side, side), style, weights, config):
         pass
-    print(1024 * (kilobytes("VmHWM") - before))
+    done.set()
+    watcher.join()
+    print(max(seen) - before)
 """
 
 
