@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 
 
 def gram_matrix(features: Tensor) -> Tensor:
@@ -27,9 +28,8 @@ def gram_matrix(features: Tensor) -> Tensor:
         Gram matrices G, ``(B, N, N)``, symmetric; float32, or float64 for float64 features.
     """
     with torch.autocast(features.device.type, enabled=False):
-        # In channels_last this is a view, and so is the gradient that comes back: no copies.
-        flat = _wide(features).permute(0, 2, 3, 1).flatten(1, 2)  # (B, M, N)
-        return flat.mT @ flat
+        gram: Tensor = _Gram.apply(features)
+        return gram
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
@@ -91,7 +91,7 @@ def relative_error(value: Tensor, target: Tensor, energy: Tensor) -> Tensor:
 
 def energy(value: Tensor) -> Tensor:
     """Sum the squares of each sample in float32 or better: ``(B, ...)`` to ``(B,)``."""
-    return _wide(value).square().flatten(1).sum(1)
+    return wide(value).square().flatten(1).sum(1)
 
 
 def total_variation_loss(image: Tensor) -> Tensor:
@@ -114,9 +114,40 @@ def total_variation_loss(image: Tensor) -> Tensor:
 
 
 def _squared_error(value: Tensor, target: Tensor) -> Tensor:
-    return energy(_wide(value) - _wide(target))
+    return energy(wide(value) - wide(target))
 
 
-def _wide(value: Tensor) -> Tensor:
+def wide(value: Tensor) -> Tensor:
     """Return half precision as float32, before differences and squares overflow or vanish."""
     return value.float() if value.dtype in (torch.float16, torch.bfloat16) else value
+
+
+class _Gram(torch.autograd.Function):
+    """The Gram matrix with its gradient ``F (dG + dG^T)`` as one product, in the layout of F.
+
+    Autograd makes two of it, transposed to each other, and a sum that reads against the grain:
+    three times as long. In bfloat16 this product alone is made in bfloat16, which is what its
+    result is rounded to anyway.
+    """
+
+    @staticmethod
+    def forward(ctx: FunctionCtx, features: Tensor) -> Tensor:
+        ctx.save_for_backward(features)
+        flat = wide(_flat(features))
+        return flat.mT @ flat
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, gradient: Tensor) -> Tensor:
+        (features,) = ctx.saved_tensors  # type: ignore[attr-defined]
+        flat = _flat(features)  # (B, M, N)
+        if flat.dtype == torch.float16:  # its range is too small for the gradient
+            flat = flat.float()
+        both = (gradient + gradient.mT).to(flat.dtype)
+        # Whichever order of factors leaves the result in the memory layout of the features.
+        product = flat @ both if flat.is_contiguous() else (both @ flat.mT).mT
+        return product.mT.reshape(features.shape).to(features.dtype)
+
+
+def _flat(features: Tensor) -> Tensor:
+    """Return ``(B, N, H, W)`` as ``(B, M, N)``: a view, contiguous in channels_last."""
+    return features.permute(0, 2, 3, 1).flatten(1, 2)

@@ -21,6 +21,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nst.norm import InstanceNorm
+
 BLOCKS = 5
 SIZE_MULTIPLE = 4
 LEAST_SIZE = 8
@@ -35,39 +37,6 @@ class TransformerDimensions:
 
     network: str = "johnson"
     width: int = 32
-
-
-class InstanceNorm(nn.Module):
-    """Instance normalisation with scale and shift, in float32 whatever the input.
-
-    Ulyanov, Vedaldi and Lempitsky, "Instance Normalization", 2016, with the two parameters of
-    Dumoulin et al. 2017.
-    """
-
-    def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.ones(channels))
-        self.bias = nn.Parameter(torch.zeros(channels))
-        self.eps = eps
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Return ``(B, C, H, W)`` with mean ``bias`` and deviation ``weight`` in each channel.
-
-        Mean and variance are written out because ``F.instance_norm`` returns contiguous tensors:
-        in channels_last, which convolutions want, each norm would then copy its input twice.
-        """
-        with torch.autocast(x.device.type, enabled=False):
-            wide = x if x.dtype == torch.float64 else x.float()
-            if torch.compiler.is_exporting():  # one InstanceNormalization node in the ONNX file
-                out: Tensor = F.instance_norm(
-                    wide, weight=self.weight, bias=self.bias, eps=self.eps
-                )
-                return out.to(x.dtype)
-            variance, mean = torch.var_mean(wide, dim=(-2, -1), correction=0, keepdim=True)
-            scale = self.weight[:, None, None] * torch.rsqrt(variance + self.eps)
-            shift = self.bias[:, None, None] - mean * scale
-            normal: Tensor = torch.addcmul(shift, wide, scale).to(x.dtype)
-            return normal
 
 
 class ConvLayer(nn.Module):
@@ -120,6 +89,26 @@ class UpsampleConv(nn.Module):
         return cast(Tensor, self.conv(F.interpolate(x, scale_factor=2.0, mode="nearest")))
 
 
+class RGBConv(ConvLayer):
+    """The same convolution, computed for 2x2 pixels at once.
+
+    Processors work on 8 or 16 channels and three would leave most of that idle. A kernel wider by
+    one, with stride 2, makes twelve: the same kernel at its four places. The products are the
+    same; a step of training spends half the time here.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` with even sides to ``(B, C', H, W)``."""
+        if torch.compiler.is_exporting():  # one plain Conv node in the ONNX file
+            return super().forward(x)
+        padded = F.pad(x, (self.reach,) * 4, mode="reflect")
+        weight, bias = self.conv.weight, self.conv.bias
+        places = [F.pad(weight, (j, 1 - j, i, 1 - i)) for i in (0, 1) for j in (0, 1)]
+        kernel = torch.stack(places, 1).flatten(0, 1)  # (4C', C, K + 1, K + 1)
+        quadruple = bias if bias is None else bias.repeat_interleave(4)
+        return F.pixel_shuffle(F.conv2d(padded, kernel, quadruple, stride=2), 2)
+
+
 class TransformerNet(nn.Module):
     """The image transformation network: photographs in, painted pictures out.
 
@@ -137,7 +126,7 @@ class TransformerNet(nn.Module):
         self.blocks = nn.Sequential(*(ResidualBlock(4 * w) for _ in range(BLOCKS)))
         self.up1, self.norm4 = UpsampleConv(4 * w, 2 * w), InstanceNorm(2 * w)
         self.up2, self.norm5 = UpsampleConv(2 * w, w), InstanceNorm(w)
-        self.to_rgb = ConvLayer(w, 3, 9, bias=True)
+        self.to_rgb = RGBConv(w, 3, 9, bias=True)
 
     def forward(self, image: Tensor) -> Tensor:
         """Paint photographs of any size.

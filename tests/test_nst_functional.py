@@ -148,6 +148,29 @@ def test_gradients() -> None:
     assert gradcheck(total_variation_loss, (features,))
 
 
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    # float32: another order of summation; halves: one rounding of a factor and one of the result.
+    [(torch.float32, 1e-5), (torch.bfloat16, 2**-7), (torch.float16, 2**-10)],
+)
+def test_the_gradient_of_a_gram_matrix_keeps_dtype_and_layout(
+    layout: torch.memory_format, dtype: torch.dtype, tolerance: float
+) -> None:
+    """Truth: autograd through the product in float64, of the very same numbers, for a gradient
+    that is not symmetric."""
+    features = random(2, 8, 5, 6).to(dtype).contiguous(memory_format=layout).requires_grad_()
+    upstream = random(2, 8, 8, seed=1)
+    (found,) = torch.autograd.grad(gram_matrix(features), [features], upstream)
+    exact = features.detach().double().requires_grad_()
+    flat = exact.flatten(2)
+    (expected,) = torch.autograd.grad(flat @ flat.mT, [exact], upstream.double())
+    assert found.dtype == dtype
+    assert found.is_contiguous(memory_format=layout)
+    scale = expected.abs().max().item()
+    torch.testing.assert_close(found.double(), expected, rtol=tolerance, atol=tolerance * scale)
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
 def test_gram_matrix_is_float32_inside_autocast(dtype: torch.dtype) -> None:
     """Truth: the same numbers multiplied in float64. A plain product is rounded, which shows that

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -10,9 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nst.norm import InstanceNorm
 from nst.transformer import (
     REACH_PX,
-    InstanceNorm,
+    ConvLayer,
+    RGBConv,
     TransformerDimensions,
     TransformerNet,
     pad_to_multiple,
@@ -108,6 +111,22 @@ def test_no_bias_in_front_of_a_norm() -> None:
     assert biased == ["to_rgb.conv"]
 
 
+@pytest.mark.parametrize("bias", [True, False])
+def test_four_pixels_at_once_are_the_plain_convolution(bias: bool) -> None:
+    """By another implementation: the convolution it inherits, and its gradients."""
+    layer = RGBConv(5, 3, 9, bias=bias).double()
+    x = torch.randn(2, 5, 14, 18, generator=torch.Generator().manual_seed(0)).double()
+    inputs = [x.requires_grad_(), *layer.parameters()]
+    found, expected = layer(x), ConvLayer.forward(layer, x)
+    torch.testing.assert_close(found, expected)
+    upstream = torch.arange(1512.0).double().reshape(2, 3, 14, 18).sin()
+    gradients = torch.autograd.grad((found * upstream).sum(), inputs)
+    for a, b in zip(
+        gradients, torch.autograd.grad((expected * upstream).sum(), inputs), strict=True
+    ):
+        torch.testing.assert_close(a, b)
+
+
 @pytest.mark.parametrize("width", [8, 16, 32])
 def test_widths(width: int) -> None:
     net = TransformerNet(width)
@@ -115,69 +134,6 @@ def test_widths(width: int) -> None:
     assert net.conv1.conv.out_channels == width
     assert net.blocks.get_submodule("0.conv1.conv").weight.shape == (4 * width, 4 * width, 3, 3)
     assert sum(isinstance(module, InstanceNorm) for module in net.modules()) == 15
-
-
-def random_norm(channels: int) -> InstanceNorm:
-    norm = InstanceNorm(channels)
-    with torch.no_grad():
-        norm.weight.uniform_(0.5, 2.0, generator=torch.Generator().manual_seed(1))
-        norm.bias.uniform_(-1.0, 1.0, generator=torch.Generator().manual_seed(2))
-    return norm
-
-
-@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"),
-    # float32: two orders of summation; bfloat16: one rounding of the result to 8 bits.
-    [(torch.float64, 1e-12), (torch.float32, 1e-5), (torch.bfloat16, 2**-7)],
-)
-def test_instance_norm_equals_torchs(
-    layout: torch.memory_format, dtype: torch.dtype, tolerance: float
-) -> None:
-    x = (3 * torch.randn(2, 5, 7, 9, generator=torch.Generator().manual_seed(0)) + 2).to(dtype)
-    x = x.contiguous(memory_format=layout)
-    norm = random_norm(5)
-    if dtype == torch.float64:
-        norm = norm.double()
-    found = norm(x)
-    wide = x.double()
-    expected = F.instance_norm(
-        wide, weight=norm.weight.double(), bias=norm.bias.double(), eps=norm.eps
-    )
-    assert found.dtype == dtype
-    assert found.is_contiguous(memory_format=layout)
-    torch.testing.assert_close(found.double(), expected, rtol=tolerance, atol=tolerance)
-
-
-def test_instance_norm_by_hand() -> None:
-    """1 and 3 have mean 2 and deviation 1; twice that and 5 more: 3 and 7."""
-    norm = InstanceNorm(1, eps=0.0)
-    with torch.no_grad():
-        norm.weight.fill_(2.0)
-        norm.bias.fill_(5.0)
-        assert norm(torch.tensor([[[[1.0, 3.0]]]])).flatten().tolist() == [3.0, 7.0]
-
-
-def test_instance_norm_has_the_gradients_of_torchs() -> None:
-    x = torch.randn(2, 3, 4, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    norm = random_norm(3).double()
-    inputs = [x.requires_grad_(), norm.weight, norm.bias]
-    upstream = torch.arange(120.0, dtype=torch.float64).reshape(2, 3, 4, 5).sin()
-    found = torch.autograd.grad((norm(x) * upstream).sum(), inputs)
-    theirs = F.instance_norm(x, weight=norm.weight, bias=norm.bias, eps=norm.eps)
-    expected = torch.autograd.grad((theirs * upstream).sum(), inputs)
-    for a, b in zip(found, expected, strict=True):
-        torch.testing.assert_close(a, b)
-
-
-def test_instance_norm_is_float32_inside_autocast() -> None:
-    x = torch.randn(1, 4, 8, 8, generator=torch.Generator().manual_seed(0))
-    norm = random_norm(4)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        found = norm(x)
-        halves = norm(x.bfloat16())
-    torch.testing.assert_close(found, norm(x), rtol=0, atol=0)
-    assert halves.dtype == torch.bfloat16
 
 
 @pytest.mark.parametrize("precision", ["float32", "bfloat16"])
@@ -195,7 +151,8 @@ def test_channels_last_is_kept_at_every_layer(precision: str) -> None:
 
         return hook
 
-    names = [name for name, _ in net.named_modules() if name]
+    # The last convolution is a part of its layer, which computes with its weights.
+    names = [name for name, _ in net.named_modules() if name not in ("", "to_rgb.conv")]
     for name in names:
         net.get_submodule(name).register_forward_hook(check(name))
     with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bfloat16"):
@@ -239,6 +196,8 @@ def test_reach() -> None:
     at its upper left and is enlarged to 4 px, the last of which look back 3 px further.
     """
     net = without_norms(network(2)).double().eval()
+    # Of four pixels at once each multiplies a neighbour by 0, which hides numbers and nothing else.
+    net.to_rgb.forward = functools.partial(ConvLayer.forward, net.to_rgb)  # type: ignore[method-assign]
     # The four places that a pixel can have in a position; what an output sees above it lies below.
     widest = torch.tensor([reach(net, 76 + place, 80 - place) for place in range(4)]).amax(0)
     assert widest.tolist() == [54, 54, 57, 57]

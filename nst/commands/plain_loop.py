@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nst.norm import InstanceNorm
 from nst.presets import PRESETS
-from nst.transformer import InstanceNorm, TransformerNet
+from nst.transformer import TransformerNet
 from nst.weights import CONVOLUTIONS, VGGWeights
 
 
