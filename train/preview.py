@@ -31,7 +31,7 @@ def preview_strip(
         uint8, one row for each photograph: photograph, style, result.
     """
     height, width = photographs[0].shape[:2]
-    swatch = _fill(style, height, width)
+    swatch = fill_frame(style, height, width)
     device = next(network.parameters()).device
     was_training = network.training
     network.eval()
@@ -59,7 +59,7 @@ def save_preview(path: Path, strip: NDArray[np.uint8]) -> None:
         file.write(encode_image(strip, format="jpeg", quality=90))
 
 
-def _fill(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+def fill_frame(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Reduce a picture and cut its middle so that it fills ``height`` x ``width``."""
     scale = max(height / rgb.shape[0], width / rgb.shape[1])
     tall, wide = (max(height, round(rgb.shape[0] * scale)), max(width, round(rgb.shape[1] * scale)))

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nst.losses import CONTENT_FLOOR, ENERGY_FLOOR, STYLE_FACTOR
 from nst.norm import InstanceNorm
 from nst.presets import PRESETS
 from nst.transformer import TransformerNet
@@ -18,15 +19,33 @@ from nst.weights import CONVOLUTIONS, VGGWeights
 
 
 class PlainLoop(nn.Module):
-    """The loop of the PyTorch examples with our layers."""
+    """The loop of the PyTorch examples with our network, layers and objective.
+
+    Args:
+        weights: Of VGG-19.
+        style: RGB in [0, 1], ``(1, 3, H, W)``.
+        width: Channels of the first convolution.
+        preset: Of the layers.
+    """
 
     def __init__(self, weights: VGGWeights, style: Tensor, *, width: int, preset: str) -> None:
         super().__init__()
         self.preset = PRESETS[preset]
         self.network = _plain_network(width)
         self.vgg = _plain_vgg(weights, self.preset.deepest_layer).to(style.device)
+        self.mean = torch.tensor(weights.mean, device=style.device).reshape(1, 3, 1, 1)
+        self.std = torch.tensor(weights.std, device=style.device).reshape(1, 3, 1, 1)
         features = self._features(style)
         self.grams = [_plain_gram(features[tap]) for tap in self.preset.style]
+        # One number a layer makes of the mean squared error our balanced, relative one.
+        channels = [features[tap].shape[1] for tap in self.preset.style]
+        energies = [(g * c).square().sum() for g, c in zip(self.grams, channels, strict=True)]
+        floor = ENERGY_FLOOR * max(energies)
+        self.layer_weights = [
+            float(c**4 / e.clamp(min=floor)) / len(energies)
+            for c, e in zip(channels, energies, strict=True)
+        ]
+        self.content_floor = CONTENT_FLOOR * features[self.preset.content].square().sum(1).mean()
         self.optimizer = torch.optim.Adam(self.network.parameters(), 1e-3)
         self.seen_content = self.seen_style = 0.0
 
@@ -34,22 +53,33 @@ class PlainLoop(nn.Module):
         """Make one step on uint8 ``(B, 3, S, S)``."""
         self.optimizer.zero_grad()
         x = crops.float().contiguous() / 255
-        y = self.network(x)
-        features_y, features_x = self._features(y), self._features(x)
-        content_tap = self.preset.content
-        content = F.mse_loss(features_y[content_tap], features_x[content_tap])
-        style = torch.zeros((), device=x.device)
-        for tap, gram in zip(self.preset.style, self.grams, strict=True):
-            found = _plain_gram(features_y[tap])
-            style = style + F.mse_loss(found, gram.expand_as(found))
-        total = content + 1e3 * style
+        content, style = self.losses(self.network(x), x)
+        total = content + STYLE_FACTOR * style
         total.backward()  # type: ignore[no-untyped-call,unused-ignore]
         self.optimizer.step()
         self.seen_content += content.item()
         self.seen_style += style.item()
 
+    def losses(self, y: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Return content and style of paintings ``y`` of photographs ``x``, both ``(B, 3, S, S)``.
+
+        C and S of the balanced objective, averaged over the batch.
+        """
+        features_y, features_x = self._features(y), self._features(x)
+        found, wanted = features_y[self.preset.content], features_x[self.preset.content]
+        energy = wanted.square().sum(1).mean((1, 2)).clamp(min=float(self.content_floor))
+        content = ((found - wanted).square().sum(1).mean((1, 2)) / energy).mean()
+        style = torch.zeros((), device=x.device)
+        for tap, gram, weight in zip(
+            self.preset.style, self.grams, self.layer_weights, strict=True
+        ):
+            found = _plain_gram(features_y[tap])
+            style = style + weight * F.mse_loss(found, gram.expand_as(found))
+        return content, style
+
     def _features(self, image: Tensor) -> dict[Any, Tensor]:
         found: dict[Any, Tensor] = {}
+        image = (image - self.mean) / self.std
         for scale in sorted({tap.scale for tap in self.preset.taps}):
             x = F.avg_pool2d(image, scale) if scale > 1 else image
             for name, layer in self.vgg.named_children():
@@ -84,9 +114,16 @@ def _plain_vgg(weights: VGGWeights, deepest: str) -> nn.Sequential:
     layers = nn.Sequential()
     for name in CONVOLUTIONS:
         if name.endswith("_1") and name != "conv1_1":
-            layers.add_module(f"pool{name[4]}", nn.MaxPool2d(2))
+            pool = nn.MaxPool2d if weights.pooling == "max" else nn.AvgPool2d
+            layers.add_module(f"pool{name[4]}", pool(2, ceil_mode=weights.ceil_mode))
         weight = weights.tensors[f"{name}.weight"]
-        conv = nn.Conv2d(weight.shape[1], weight.shape[0], 3, padding=1)
+        conv = nn.Conv2d(
+            weight.shape[1],
+            weight.shape[0],
+            3,
+            padding=1,
+            padding_mode="reflect" if weights.padding == "reflect" else "zeros",
+        )
         conv.load_state_dict({"weight": weight, "bias": weights.tensors[f"{name}.bias"]})
         layers.add_module(name, conv)
         layers.add_module(name.replace("conv", "relu"), nn.ReLU())
