@@ -139,6 +139,24 @@ def test_steps_do_not_depend_on_the_global_generator(
     assert torch.equal(*results)
 
 
+def test_a_rehearsal_is_forgotten(
+    criterion: PerceptualLoss, crops: NDArray[np.uint8], one_thread: None
+) -> None:
+    """By invariant: what is trained behind it has the bits of a learner that never rehearsed."""
+    config, weights = small_config(steps=3), []
+    batches = [torch.from_numpy(crops)] * 3
+    for rehearses in (False, True):
+        learner = Learner.new(config, CPU)
+        if rehearses:
+            with learner.rehearsal():
+                assert len(list(fit(learner, criterion, batches, config, torch.float32))) == 3
+            assert (learner.step, int(learner.skipped)) == (0, 0)
+        *_, record = fit(learner, criterion, batches, config, torch.float32)
+        assert record.step == 3
+        weights.append([p.detach().clone() for p in learner.network.parameters()])
+    assert all(torch.equal(a, b) for a, b in zip(*weights, strict=True))
+
+
 def test_bfloat16_keeps_weights_and_terms_in_float32(
     criterion: PerceptualLoss, crops: NDArray[np.uint8]
 ) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -78,6 +78,20 @@ class Learner:
             network = TransformerNet(config.width)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         return cls(network, torch.optim.Adam(network.parameters(), lr=0.0, fused=True))
+
+    @contextmanager
+    def rehearsal(self) -> Iterator[None]:
+        """Context whose steps are forgotten at its end; for a learner that has made none yet."""
+        weights = {name: value.clone() for name, value in self.network.state_dict().items()}
+        try:
+            yield
+        finally:
+            self.network.load_state_dict(weights)
+            self.optimizer.state.clear()
+            self.optimizer.zero_grad(set_to_none=True)
+            self.step, self.micro_batch = 0, None
+            self.skipped.zero_()
+            self.skipped_in_a_row.zero_()
 
     @property
     def dtype(self) -> torch.dtype:

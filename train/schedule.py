@@ -15,7 +15,7 @@ from train.config import TrainConfig
 from train.loop import Learner, StepRecord, fit
 
 CALIBRATION_STEPS = 8
-"""Steps that are measured, with a network that is thrown away."""
+"""Steps that are measured and forgotten."""
 WARM_UP = 2
 """The first of them, which do not count: memory is got, kernels are chosen and compiled."""
 
@@ -30,7 +30,7 @@ def measure_step(
     """Return the seconds of one step, the median of a few.
 
     Args:
-        learner: Is trained by these steps; throw it away.
+        learner: Is trained by these steps.
         criterion: The objective.
         batches: ``CALIBRATION_STEPS`` batches of crops.
         config: Settings of the training.

@@ -53,12 +53,13 @@ class Session:
     ranks: Ranks = field(default_factory=Ranks)
     stopped_by: int = 0
     """Number of the signal that ended the training early, in whichever process it arrived."""
+    _is_ready: bool = field(default=False, init=False)
 
     def describe(self) -> list[str]:
         """Say what will really run, one line each."""
         config = self.run.config
         parameters = sum(p.numel() for p in self.learner.network.parameters())
-        how = "; compiled, which takes a while" if self.is_compiled else ""
+        how = "; compiled" if self.is_compiled else ""
         if self.ranks.size > 1:
             how += f"; {self.ranks.size} processes"
         return [
@@ -81,6 +82,16 @@ class Session:
         """Whether no step is left."""
         return self.learner.step >= self.run.config.length
 
+    def make_ready(self) -> None:
+        """Compile the step and join the processes, unless that is done."""
+        if self._is_ready:
+            return
+        if self.is_compiled:
+            self.reading.announce("the first step compiles, which takes a while")
+            compile_step(self.learner, self.criterion)
+        parallelize(self.learner, self.ranks)
+        self._is_ready = True
+
     def steps(self, stop: StopRequest) -> Iterator[LogLine]:
         """Train to the end, or until a stop is asked for, and yield the lines of the log.
 
@@ -94,9 +105,7 @@ class Session:
         """
         if self.is_finished:
             return
-        if self.is_compiled:
-            compile_step(self.learner, self.criterion)
-        parallelize(self.learner, self.ranks)
+        self.make_ready()
         diary = Diary(
             self.run,
             self.learner,

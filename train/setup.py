@@ -22,7 +22,7 @@ from nst.tensors import load_style
 from nst.weights import VGGWeights, find_weights
 from train.config import TrainConfig
 from train.data import Photographs, joined_identity, open_photographs
-from train.distributed import Ranks, parallelize
+from train.distributed import Ranks
 from train.feed import Crops, Feed, open_feed
 from train.loop import Learner
 from train.reading import Reading
@@ -248,16 +248,17 @@ def _session(
 
 
 def _plan(session: Session, started_at: float) -> TrainConfig:
-    """Turn minutes into steps, by a few steps with a network that is thrown away."""
+    """Turn minutes into steps, by a few steps that are forgotten again."""
     config = session.run.config
     assert config.minutes is not None
+    session.make_ready()  # what runs later is measured, and compiling counts
     trial = config.replace(minutes=None, steps=CALIBRATION_STEPS)
-    learner = Learner.new(trial, session.device)
-    parallelize(learner, session.ranks)
     batches = session.feed.batches(0, CALIBRATION_STEPS)
-    step_s = measure_step(learner, session.criterion, batches, trial, session.dtype)
+    with session.learner.rehearsal():
+        step_s = measure_step(session.learner, session.criterion, batches, trial, session.dtype)
+    preview_s = measure_once(session.preview)
     left_s = config.minutes * 60 - (time.perf_counter() - started_at)
-    steps = steps_within(left_s, config, step_s=step_s, preview_s=measure_once(session.preview))
+    steps = steps_within(left_s, config, step_s=step_s, preview_s=preview_s)
     steps = session.ranks.told_by_first(steps)
     session.reading.announce(f"{config.minutes:g} minutes at {step_s:.2f} s a step: {steps} steps")
     return config.replace(minutes=None, steps=steps)
