@@ -155,7 +155,7 @@ def test_the_command_prints_a_table(
     assert [line.split()[:2] for line in lines].count(["plain", "loop"]) == 2
     assert sum("x the plain loop" in line for line in lines) in (2, 4)  # bfloat16 where there is
     with pytest.raises(SystemExit):
-        main([*arguments, "--json"])
+        main([*arguments, "--views", "5", "--json"])
     record = json.loads(capsys.readouterr().out)
     assert {row["batch"] for row in record["rows"]} == {1, 2}
     for row in record["rows"]:
@@ -165,6 +165,8 @@ def test_the_command_prints_a_table(
     assert ours["ratio"] == plain["seconds"][0] / ours["seconds"][0]
     assert plain["ratio"] == 1
     assert len(record["photographs_per_s"]) == 3
+    assert (record["training"]["views"], record["training"]["batch"]) == (5, 2)
+    assert record["training"]["seconds"] > 0
     assert all(rate > 0 for rate in record["photographs_per_s"].values())
 
 

@@ -34,6 +34,14 @@ def bench_train(
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the time of our step goes, by kernel.")
     ] = False,
+    views: Annotated[
+        int | None,
+        typer.Option(
+            help="Also train on so many photographs, data path included, at the last --batch:"
+            " 160000 are two epochs of MS-COCO 2014.",
+            min=1,
+        ),
+    ] = None,
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Training steps of ours against the plain loop, in turns, in one run.
@@ -49,6 +57,7 @@ def bench_train(
         Setting,
         describe_machine,
         matrix_rate,
+        measure_views,
         profile_step,
         run_round,
     )
@@ -77,17 +86,73 @@ def bench_train(
     for row in rows:
         row["peak_share"] = row["flops_per_s"] / peak[row["precision"]]
     rates = feed_rates(size=size, batch=batches[0], device=where)
+    ours = dataclasses.replace(setting, precision=fast)
+    views_s = views and measure_views(dataclasses.replace(ours, batch=batches[-1]), views)
     if json:
         what = {"size": size, "width": width, "preset": preset, "steps": steps}
         figures = {"matrix_flops_per_s": peak, "rows": rows, "photographs_per_s": rates}
+        if views_s:
+            figures["training"] = {"views": views, "batch": batches[-1], "seconds": views_s}
         result_json({"machine": machine, "setting": what, **figures})
         return
     result(f"{size} px, width {width}, preset {preset}; medians of {steps} steps")
     _print_table(rows)
     for name, rate in rates.items():
         result(f"photographs {name}: {rate:,.0f} images/s")
+    if views and views_s:
+        result(
+            f"trained on {views:,} photographs, batch {batches[-1]}, {fast}: {views_s:.1f} s,"
+            f" {views / views_s:,.2f} images/s"
+        )
     if profile:
-        result(profile_step(dataclasses.replace(setting, precision=fast)))
+        result(profile_step(ours))
+
+
+@app.command("norm")
+def bench_norm(
+    size: Annotated[int, typer.Option(help="Side of the crops, px.", min=64)] = 256,
+    batch: Annotated[int, typer.Option(help="Photographs in a step.", min=1)] = 4,
+    width: Annotated[int, typer.Option(help="Channels of the first convolution.")] = 16,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda ...")] = "auto",
+    precision: Annotated[Precision, typer.Option(help="Dtype of the maps.")] = "auto",
+    compile: Annotated[
+        bool | None,
+        typer.Option(help="Compiled ways too; by default on CUDA, a CPU takes a minute."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
+) -> None:
+    """Ways to compute the instance norms of a training step, forward and backward.
+
+    Errors are lengths of differences from F.instance_norm in float64, as shares; in bfloat16 the
+    rounding of the result alone is 0.002.
+    """
+    from nst.commands.contest import describe_machine
+    from nst.commands.norms import measure_norms
+    from nst.runtime import choose_device, choose_precision, precision_name
+    from train.config import TrainConfig
+
+    TrainConfig(width=width, size=size, batch=batch)  # refuses what cannot be
+    where = choose_device(device)
+    dtype = choose_precision(precision, where)
+    compiles = where.type == "cuda" if compile is None else compile
+    machine = describe_machine(where)
+    figures = measure_norms(
+        size=size, batch=batch, width=width, device=where, dtype=dtype, compiles=compiles
+    )
+    if json:
+        setting = {"size": size, "batch": batch, "width": width, "precision": precision_name(dtype)}
+        rows = [dataclasses.asdict(row) for row in figures]
+        result_json({"machine": machine, "setting": setting, "rows": rows})
+        return
+    say(f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}")
+    result(f"all norms of a step: {size} px, batch {batch}, width {width}, {precision_name(dtype)}")
+    result("                                      ms  output error  gradient error  channels_last")
+    for row in sorted(figures, key=lambda row: row.seconds):
+        kept = "kept" if row.keeps_channels_last else "lost"
+        result(
+            f"{row.way:<32}{row.seconds * 1e3:8.2f}{row.output_error:14.1e}"
+            f"{row.gradient_error:16.1e}{kept:>15}"
+        )
 
 
 @app.command("race")

@@ -7,7 +7,9 @@ differs.
 from __future__ import annotations
 
 import dataclasses
+import math
 import multiprocessing
+import os
 import platform
 import statistics
 import time
@@ -23,6 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from nst.commands.feed_rates import noise_photographs
 from nst.commands.plain_loop import PlainLoop, random_vgg
 from nst.losses import PerceptualLoss
 from nst.presets import find_preset
@@ -30,7 +33,8 @@ from nst.runtime import choose_precision, keep_freed_memory
 from nst.settings import Precision
 from nst.tensors import to_tensor
 from train.config import TrainConfig
-from train.loop import Learner, compile_step, training_step
+from train.feed import Crops, open_feed
+from train.loop import Learner, compile_step, fit, training_step
 
 STYLE_PX = 512
 
@@ -67,12 +71,12 @@ class OurSide:
         self.device = torch.device(setting.device)
         if self.device.type == "cpu":
             keep_freed_memory()
-        config = TrainConfig(
+        self.config = TrainConfig(
             width=setting.width, size=setting.size, batch=setting.batch, steps=1000
         )
-        self.learner = Learner.new(config, self.device)
+        self.learner = Learner.new(self.config, self.device)
         for group in self.learner.optimizer.param_groups:
-            group["lr"] = config.learning_rate
+            group["lr"] = self.config.learning_rate
         preset = find_preset(setting.preset)
         criterion = PerceptualLoss(random_vgg(), setting.style(), preset=preset)
         self.criterion = criterion.to(memory_format=torch.channels_last)
@@ -238,6 +242,25 @@ def profile_step(setting: Setting) -> str:
     order = f"self_{side.device.type}_time_total"
     table: str = profiler.key_averages().table(sort_by=order, row_limit=25)
     return table
+
+
+def measure_views(setting: Setting, views: int) -> float:
+    """Return the seconds of so many views by our side, the data path included.
+
+    256 photographs of noise are repeated; one step more warms up and compiles.
+    """
+    side = OurSide(setting)
+    crops = Crops(batch=setting.batch, size=setting.size, seed=0)
+    photographs = noise_photographs(setting.size)
+    feed = open_feed(photographs, crops, side.device, os.cpu_count() or 1)
+    batches = feed.batches(0, 1 + math.ceil(views / setting.batch))
+    records = fit(side.learner, side.criterion, batches, side.config, side.dtype)
+    next(records).terms.total.item()  # waits for the device
+    started_at = time.perf_counter()
+    for record in records:
+        last = record
+    last.terms.total.item()
+    return time.perf_counter() - started_at
 
 
 def describe_machine(device: torch.device) -> dict[str, Any]:

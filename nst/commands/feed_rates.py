@@ -35,7 +35,7 @@ def feed_rates(*, size: int, batch: int, device: torch.device) -> dict[str, floa
         device: Where batches are wanted.
     """
     workers = os.cpu_count() or 1
-    photographs, crops = _photographs(size), Crops(batch=batch, size=size, seed=0)
+    photographs, crops = noise_photographs(size), Crops(batch=batch, size=size, seed=0)
     host = HostFeed(photographs, crops, device, workers)
     resident = DeviceFeed(photographs, crops, device)
     return {
@@ -45,7 +45,8 @@ def feed_rates(*, size: int, batch: int, device: torch.device) -> dict[str, floa
     }
 
 
-def _photographs(size: int) -> Photographs:
+def noise_photographs(size: int) -> Photographs:
+    """Return 256 photographs of noise, decoded for crops of ``size`` px."""
     side = round(size * ROOM)
     height, width = side, round(side * 4 / 3)
     shape = (PHOTOGRAPHS, height, width, 3)
