@@ -192,6 +192,7 @@ def test_floating_point_operations_by_hand(small_contest: None, tiny_vgg: VGGWei
         (["--width", "12"], "--width must be"),
         (["--preset", "x"], "--preset must be"),
         (["--size", "65"], "--size must be a multiple of 8"),
+        (["--graphs"], "--graphs needs CUDA"),
         (["--batch", "0"], "--batch must be at least 1"),
     ],
 )

@@ -63,3 +63,9 @@ def test_settings_survive_a_file() -> None:
     """By invariant: what is written is what is read, unset values included."""
     config = TrainConfig(steps=12, vgg='a "quoted"\\path', style_layers="relu1_1,relu2_1/2")
     assert from_toml(TrainConfig, to_toml(config), source="config.toml") == config
+
+
+def test_the_batch_suits_the_device() -> None:
+    """By hand: few photographs at a time on a CPU, enough to fill a GPU, or what was asked for."""
+    assert [TrainConfig().batch_on(kind) for kind in ("cpu", "cuda", "mps")] == [2, 16, 16]
+    assert TrainConfig(batch=5).batch_on("cuda") == 5

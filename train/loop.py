@@ -223,7 +223,13 @@ def _has_structure(photographs: Tensor) -> Tensor:
     return (photographs.flatten(2).std(2).amax(1) > LEAST_CONTRAST).to(photographs.dtype)
 
 
-def compile_step(learner: Learner, criterion: PerceptualLoss, *, backend: str = "inductor") -> None:
+def compile_step(
+    learner: Learner,
+    criterion: PerceptualLoss,
+    *,
+    backend: str = "inductor",
+    mode: str | None = None,
+) -> None:
     """Let torch compile network and objective: norm, ReLU, padding and sums in few kernels.
 
     Previews and checkpoints keep using ``learner.network`` itself.
@@ -232,11 +238,13 @@ def compile_step(learner: Learner, criterion: PerceptualLoss, *, backend: str = 
         learner: Its ``parallel`` is replaced.
         criterion: Changed in place.
         backend: Of ``torch.compile``.
+        mode: Of ``torch.compile``; ``reduce-overhead`` replays CUDA graphs, which overwrite the
+            terms of a step in the next one.
     """
-    compiled = torch.compile(learner.parallel, backend=backend, fullgraph=True)
+    compiled = torch.compile(learner.parallel, backend=backend, mode=mode, fullgraph=True)
     learner.parallel = cast(nn.Module, compiled)
-    criterion.compile(backend=backend, fullgraph=True)
-    target = torch.compile(criterion.content_target, backend=backend, fullgraph=True)
+    criterion.compile(backend=backend, mode=mode, fullgraph=True)
+    target = torch.compile(criterion.content_target, backend=backend, mode=mode, fullgraph=True)
     criterion.content_target = target  # type: ignore[method-assign]
 
 

@@ -66,7 +66,7 @@ class Session:
             self.criterion.describe(),
             f"{describe(self.device, self.dtype)}{how}; network johnson, width"
             f" {config.width}, {parameters:,} parameters",
-            f"{len(self.photographs)} photographs; {config.length} steps of {config.batch} at"
+            f"{len(self.photographs)} photographs; {config.length} steps of {self.batch} at"
             f" {config.size} px, from step {self.learner.step}; run folder {self.run.folder}",
             self.feed.describe(),
         ]
@@ -76,6 +76,11 @@ class Session:
         """Whether torch compiles the step."""
         wish = self.run.config.compile
         return wish == "on" or (wish == "auto" and self.device.type == "cuda")
+
+    @property
+    def batch(self) -> int:
+        """Photographs in a step, of all processes together."""
+        return self.run.config.batch_on(self.device.type)
 
     @property
     def is_finished(self) -> bool:
@@ -124,7 +129,7 @@ class Session:
         """Train; the value is whether gradients were not finite too often in a row."""
         config = self.run.config
         before_s = elapsed_in(self.run.log_file)
-        watch = Stopwatch(self.learner.step, config.batch, before_s=before_s)
+        watch = Stopwatch(self.learner.step, self.batch, before_s=before_s)
         batches = self.feed.batches(self.learner.step, config.length)
         for record in fit(self.learner, self.criterion, batches, config, self.dtype):
             for note in record.notes:

@@ -55,8 +55,8 @@ def new_session(
     Args:
         style: The style image.
         data: Photographs, as ``train.sources.WAYS`` says; several are joined.
-        config: Settings; ``minutes`` is measured and turned into ``steps``, an automatic
-            ``precision`` into what was chosen.
+        config: Settings; ``minutes`` is measured and turned into ``steps``; ``precision`` and
+            ``batch`` become what was chosen.
         runs: Where run folders are made.
         reading: How photographs are read; told before something long starts.
         ranks: Who shares the training.
@@ -67,7 +67,9 @@ def new_session(
     inputs = _prepare(style, data, config, reading, ranks)
     started_at = time.perf_counter()  # downloading and decoding, once for all styles, is no part
     # What was chosen is written down: a run that is resumed elsewhere computes as it began.
-    config = config.replace(precision=precision_name(inputs.dtype))
+    config = config.replace(
+        precision=precision_name(inputs.dtype), batch=config.batch_on(inputs.device.type)
+    )
     session = _session(inputs, config, Path(), style, data)
     if config.init is not None:
         start_from(session.learner.network, Path(config.init), reading.announce)
@@ -180,8 +182,9 @@ def _prepare(
     run: Run | None = None,
 ) -> _Inputs:
     """Read and check everything; against a run that is resumed before anything long begins."""
-    ranks.share_of(config.batch)
     device = choose_device(ranks.device(config.device))
+    batch = config.batch_on(device.type)
+    ranks.share_of(batch)
     if device.type == "cpu":
         keep_freed_memory()
     dtype = choose_precision(config.precision, device)
@@ -215,7 +218,7 @@ def _prepare(
             f" {PREVIEW_PHOTOGRAPHS} needed"
         )
     crops = Crops(
-        batch=config.batch, size=config.size, seed=config.seed, rank=ranks.rank, ranks=ranks.size
+        batch=batch, size=config.size, seed=config.seed, rank=ranks.rank, ranks=ranks.size
     )
     feed = open_feed(photographs, crops, device, reading.workers)
     return _Inputs(device, dtype, weights, picture, criterion, photographs, feed, reading, ranks)

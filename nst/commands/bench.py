@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from nst.errors import UsageError
 from nst.settings import Precision
 from nst.terminal import progress, result, result_json, say
 
@@ -31,6 +32,9 @@ def bench_train(
     steps: Annotated[int, typer.Option(help="Steps of each that are counted.", min=1)] = 5,
     preset: Annotated[str, typer.Option(help="pyramid or gatys.")] = "pyramid",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda ...")] = "auto",
+    graphs: Annotated[
+        bool, typer.Option("--graphs", help="Our step with CUDA graphs too.")
+    ] = False,
     profile: Annotated[
         bool, typer.Option("--profile", help="Show where the time of our step goes, by kernel.")
     ] = False,
@@ -53,6 +57,7 @@ def bench_train(
     its share of what a big matrix product reaches on this device in the same precision.
     """
     from nst.commands.contest import (
+        GRAPHS,
         PLAIN,
         Setting,
         describe_machine,
@@ -74,6 +79,10 @@ def bench_train(
     fast = precision_name(choose_precision("auto", where))
     sides: list[tuple[str, Precision]] = [(PLAIN, "float32"), ("nst", "float32")]
     sides += [("nst", fast)] if fast != "float32" else []
+    if graphs:
+        if where.type != "cuda":
+            raise UsageError(f"--graphs needs CUDA, this is {where.type}")
+        sides.append((GRAPHS, fast))
     machine = describe_machine(where)
     say(f"{machine['device']}, {machine['threads']} threads, torch {machine['torch']}")
     setting = Setting(size=size, batch=batches[0], width=width, preset=preset, device=str(where))
@@ -211,9 +220,9 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
             f"  {row['flops_per_s'] / 1e12:7.3f}  {row['peak_share']:14.0%}"
         )
     for row in rows:
-        if row["side"] == "nst":
+        if row["side"].startswith("nst"):
             low, high = min(row["ratios"]), max(row["ratios"])
             result(
-                f"nst {row['precision']}, batch {row['batch']}: {row['ratio']:.2f}x the plain loop"
-                f" (pair by pair: {low:.2f} to {high:.2f})"
+                f"{row['side']} {row['precision']}, batch {row['batch']}: {row['ratio']:.2f}x the"
+                f" plain loop (pair by pair: {low:.2f} to {high:.2f})"
             )

@@ -67,6 +67,8 @@ class Setting:
 class OurSide:
     """Our step, from uint8 crops to updated weights, as ``nst train`` makes it."""
 
+    compile_mode: str | None = None
+
     def __init__(self, setting: Setting) -> None:
         self.device = torch.device(setting.device)
         if self.device.type == "cpu":
@@ -83,12 +85,18 @@ class OurSide:
         self.dtype = choose_precision(setting.precision, self.device)
         self.crops = torch.from_numpy(setting.crops())
         if self.device.type == "cuda":  # as --compile auto
-            compile_step(self.learner, self.criterion)
+            compile_step(self.learner, self.criterion, mode=self.compile_mode)
 
     def step(self) -> None:
         """Make one step."""
         crops = self.crops.to(self.device, non_blocking=True)
         training_step(self.learner, self.criterion, crops, self.dtype)
+
+
+class GraphSide(OurSide):
+    """The same with CUDA graphs, which spare the time of launching kernels."""
+
+    compile_mode = "reduce-overhead"
 
 
 class PlainSide:
@@ -108,7 +116,12 @@ class PlainSide:
 
 
 PLAIN = "plain loop"
-SIDES: dict[str, type[OurSide] | type[PlainSide]] = {PLAIN: PlainSide, "nst": OurSide}
+GRAPHS = "nst graphs"
+SIDES: dict[str, type[OurSide] | type[PlainSide]] = {
+    PLAIN: PlainSide,
+    "nst": OurSide,
+    GRAPHS: GraphSide,
+}
 
 
 def run_round(

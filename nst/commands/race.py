@@ -117,7 +117,7 @@ class Racers:
         elapsed = time.perf_counter() - started_at
         if session.stopped_by:
             raise Stopped("stopped: a race cannot be resumed", session.stopped_by)
-        photographs = length * session.run.config.batch
+        photographs = length * session.batch
         return self._finish("nst", session.learner.network, elapsed, photographs)
 
     def _finish(
