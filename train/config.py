@@ -58,7 +58,7 @@ class TrainConfig(ObjectiveConfig):
         " steps.",
         low=0.05,
     )
-    learning_rate: float = setting(2e-3, "Peak learning rate of Adam.", low=1e-6, high=1.0)
+    learning_rate: float = setting(1e-3, "Peak learning rate of Adam.", low=1e-6, high=1.0)
     warmup: int = setting(50, "Steps until the learning rate reaches its peak.", low=0)
     tv_weight: float = setting(0.1, "Weight of total variation (mean |gradient|).", low=0)
     precision: Precision = setting(
