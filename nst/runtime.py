@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
@@ -63,6 +64,39 @@ def autocast(device: torch.device, dtype: torch.dtype) -> AbstractContextManager
 def precision_name(dtype: torch.dtype) -> Literal["float32", "bfloat16"]:
     """Return the setting that stands for a dtype."""
     return "bfloat16" if dtype == torch.bfloat16 else "float32"
+
+
+def tune(device: torch.device, dtype: torch.dtype) -> None:
+    """Set torch up for many steps of one size, for the whole process.
+
+    Args:
+        device: Where they run.
+        dtype: Of the convolutions.
+    """
+    if device.type == "cpu":
+        keep_freed_memory()
+    if device.type == "cuda":
+        torch.backends.cudnn.benchmark = True
+        if dtype == torch.bfloat16:
+            # Gram matrices are float32 products of bfloat16 numbers: TF32 holds those exactly and
+            # sums in float32, on the fast units.
+            torch.set_float32_matmul_precision("high")
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """Context in which CUDA computes float32 as float32, for figures that shall be compared.
+
+    cuDNN rounds convolutions to TF32 unless told otherwise, and ``tune`` may have matrix products
+    rounded so.
+    """
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(precision)
 
 
 def keep_freed_memory() -> bool:

@@ -8,7 +8,15 @@ import pytest
 import torch
 
 from nst.errors import UsageError
-from nst.runtime import choose_device, choose_precision, describe, keep_freed_memory, precision_name
+from nst.runtime import (
+    choose_device,
+    choose_precision,
+    describe,
+    exact_float32,
+    keep_freed_memory,
+    precision_name,
+    tune,
+)
 
 
 def test_named_precision_is_what_runs() -> None:
@@ -46,3 +54,24 @@ def test_memory_is_kept_where_glibc_is() -> None:
 
     is_glibc = sys.platform == "linux" and platform.libc_ver()[0] == "glibc"
     assert keep_freed_memory() == is_glibc
+
+
+def test_exact_float32_ends_where_it_began() -> None:
+    """By hand: what training on CUDA sets is set aside for the judge and comes back."""
+    before = torch.get_float32_matmul_precision()
+    cudnn = torch.backends.cudnn.allow_tf32
+    try:
+        torch.set_float32_matmul_precision("high")
+        with exact_float32():
+            assert torch.get_float32_matmul_precision() == "highest"
+            assert not torch.backends.cudnn.allow_tf32
+        assert torch.get_float32_matmul_precision() == "high"
+        assert torch.backends.cudnn.allow_tf32 == cudnn
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def test_tuning_a_cpu_leaves_cuda_alone() -> None:
+    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark
+    tune(torch.device("cpu"), torch.bfloat16)
+    assert (torch.get_float32_matmul_precision(), torch.backends.cudnn.benchmark) == before

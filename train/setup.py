@@ -17,7 +17,7 @@ from nst.errors import CheckpointError, DataError
 from nst.files import sha256_of
 from nst.image import Picture
 from nst.losses import PerceptualLoss
-from nst.runtime import choose_device, choose_precision, keep_freed_memory, precision_name
+from nst.runtime import choose_device, choose_precision, precision_name, tune
 from nst.tensors import load_style
 from nst.weights import VGGWeights, find_weights
 from train.config import TrainConfig
@@ -185,9 +185,8 @@ def _prepare(
     device = choose_device(ranks.device(config.device))
     batch = config.batch_on(device.type)
     ranks.share_of(batch)
-    if device.type == "cpu":
-        keep_freed_memory()
     dtype = choose_precision(config.precision, device)
+    tune(device, dtype)
     image, picture = load_style(style, config.style_size)
     for note in picture.notes:
         reading.announce(f"{style}: {note}")

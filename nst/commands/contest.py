@@ -29,7 +29,7 @@ from nst.commands.feed_rates import noise_photographs
 from nst.commands.plain_loop import PlainLoop, random_vgg
 from nst.losses import PerceptualLoss
 from nst.presets import find_preset
-from nst.runtime import choose_precision, keep_freed_memory
+from nst.runtime import choose_precision, tune
 from nst.settings import Precision
 from nst.tensors import to_tensor
 from train.config import TrainConfig
@@ -71,8 +71,8 @@ class OurSide:
 
     def __init__(self, setting: Setting) -> None:
         self.device = torch.device(setting.device)
-        if self.device.type == "cpu":
-            keep_freed_memory()
+        self.dtype = choose_precision(setting.precision, self.device)
+        tune(self.device, self.dtype)
         self.config = TrainConfig(
             width=setting.width, size=setting.size, batch=setting.batch, steps=1000
         )
@@ -82,7 +82,6 @@ class OurSide:
         preset = find_preset(setting.preset)
         criterion = PerceptualLoss(random_vgg(), setting.style(), preset=preset)
         self.criterion = criterion.to(memory_format=torch.channels_last)
-        self.dtype = choose_precision(setting.precision, self.device)
         self.crops = torch.from_numpy(setting.crops())
         if self.device.type == "cuda":  # as --compile auto
             compile_step(self.learner, self.criterion, mode=self.compile_mode)

@@ -42,7 +42,7 @@ def evaluate(
     from nst.image import find_images, load_image
     from nst.judge import STYLE_PX, fit_photograph, judge, mean_score
     from nst.losses import PerceptualLoss
-    from nst.runtime import choose_device, describe
+    from nst.runtime import choose_device, describe, exact_float32
     from nst.tensors import load_style
     from nst.weights import find_weights
 
@@ -59,9 +59,7 @@ def evaluate(
     for note in style_picture.notes:
         say(f"{style}: {note}")
     scores = []
-    # The protocol's float32: cuDNN rounds convolutions to TF32 unless told otherwise.
-    exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    with progress("judging", len(files)) as bar, exact:
+    with progress("judging", len(files)) as bar, exact_float32():
         for done, file in enumerate(files, start=1):
             picture = load_image(file)
             for note in picture.notes:

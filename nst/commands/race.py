@@ -18,7 +18,7 @@ from nst.image import load_image
 from nst.interrupt import Stopped, StopRequest
 from nst.judge import STYLE_PX, Score, fit_photograph, judge, mean_score
 from nst.losses import PerceptualLoss
-from nst.runtime import choose_device
+from nst.runtime import choose_device, exact_float32
 from nst.tensors import load_style, to_tensor, to_uint8
 from nst.terminal import progress, say
 from nst.transformer import TransformerNet
@@ -131,7 +131,7 @@ class Racers:
                 return painted
 
         network.eval()
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        with exact_float32():
             photos = [load_image(file).rgb for file in self.files]
             scores = judge(paint, [fit_photograph(rgb) for rgb in photos], self.criterion)
         shown = [fill_frame(rgb, SHOWN_PX, SHOWN_PX) for rgb in photos[:SHOWN]]
