@@ -137,12 +137,13 @@ def bench_norm(
     """
     from nst.commands.contest import describe_machine
     from nst.commands.norms import measure_norms
-    from nst.runtime import choose_device, choose_precision, precision_name
+    from nst.runtime import choose_device, choose_precision, precision_name, tune
     from train.config import TrainConfig
 
     TrainConfig(width=width, size=size, batch=batch)  # refuses what cannot be
     where = choose_device(device)
     dtype = choose_precision(precision, where)
+    tune(where, dtype)  # as a training does
     compiles = where.type == "cuda" if compile is None else compile
     machine = describe_machine(where)
     figures = measure_norms(
