@@ -188,13 +188,13 @@ def bench_race(
     from nst.commands.race import Racers
     from nst.errors import DataError
     from nst.image import find_images
-    from train.config import TrainConfig
 
     files = find_images(photos)
     if not files:
         raise DataError(f"--photos {photos}: no photographs in it")
-    config = TrainConfig(width=width, size=size, vgg=vgg, device=device, minutes=minutes)
-    racers = Racers(style, data, files, config, out)
+    racers = Racers(
+        style, data, files, out, minutes=minutes, width=width, size=size, vgg=vgg, device=device
+    )
     finishes = [racers.run_plain(), racers.run_ours()]  # the plain loop first: ours tunes malloc
     if json:
         what = {"style": str(style), "minutes": minutes, "width": width, "photos": len(files)}

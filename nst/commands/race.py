@@ -23,12 +23,6 @@ from nst.tensors import load_style, to_tensor, to_uint8
 from nst.terminal import progress, say
 from nst.transformer import TransformerNet
 from nst.weights import find_weights
-from train.config import TrainConfig
-from train.data import open_photographs
-from train.preview import fill_frame, preview_strip, save_preview
-from train.reading import Reading
-from train.setup import new_session
-from train.sources import find_sources
 
 PLAIN_BATCH = 4
 """As in the PyTorch examples."""
@@ -56,8 +50,12 @@ class Racers:
         style: The style image.
         data: Photographs of both sides, as ``nst train`` has them.
         files: Photographs that judge.
-        config: Of both sides; what the plain loop does not know is ours alone. Has ``minutes``.
         folder: Where run folders and strips are written.
+        minutes: Time of each side.
+        width: Channels of the first convolution.
+        size: Side of the crops, px.
+        vgg: VGG-19 weights, as ``nst train`` has them.
+        device: auto, cpu, cuda ...
     """
 
     def __init__(
@@ -65,34 +63,45 @@ class Racers:
         style: Path,
         data: Sequence[str],
         files: Sequence[Path],
-        config: TrainConfig,
         folder: Path,
+        *,
+        minutes: float,
+        width: int,
+        size: int,
+        vgg: str | None,
+        device: str,
     ) -> None:
+        from train.config import TrainConfig
+        from train.data import open_photographs
+        from train.reading import Reading
+        from train.sources import find_sources
+
         self.style, self.data, self.files, self.folder = style, data, files, folder
-        self.config = config
-        self.device = choose_device(config.device)
+        self.seconds = 60 * minutes
+        self.config = TrainConfig(minutes=minutes, width=width, size=size, vgg=vgg, device=device)
+        self.device = choose_device(device)
         self.machine = describe_machine(self.device)
         self.reading = Reading(announce=say, progress=progress)
-        self.weights = find_weights(config.vgg, announce=say, bars=progress)
+        self.weights = find_weights(vgg, announce=say, bars=progress)
         sources = find_sources(data, shards=None, reading=self.reading)
-        self.photographs = open_photographs(sources, size=config.size, reading=self.reading)
+        self.photographs = open_photographs(sources, size=size, reading=self.reading)
         image, self.picture = load_style(style, STYLE_PX)
         self.image = image.to(self.device)
         self.criterion = PerceptualLoss.from_config(
-            self.weights, self.image, ObjectiveConfig(vgg=config.vgg)
+            self.weights, self.image, ObjectiveConfig(vgg=vgg)
         )
 
     def run_plain(self) -> Finish:
         """Train by the plain loop until a step ends after the time."""
-        config, seconds = self.config, 60 * (self.config.minutes or 0)
+        config = self.config
         started_at = time.perf_counter()
         torch.manual_seed(config.seed)
         plain = PlainLoop(self.weights, self.image, width=config.width, preset=config.preset).to(
             self.device
         )
         step = 0
-        with StopRequest() as stop, progress("plain loop, seconds", seconds) as bar:
-            while (elapsed := time.perf_counter() - started_at) < seconds:
+        with StopRequest() as stop, progress("plain loop, seconds", self.seconds) as bar:
+            while (elapsed := time.perf_counter() - started_at) < self.seconds:
                 crops = self.photographs.batch(
                     step, batch=PLAIN_BATCH, size=config.size, seed=config.seed
                 )
@@ -106,6 +115,8 @@ class Racers:
 
     def run_ours(self) -> Finish:
         """Train as ``nst train --minutes`` does."""
+        from train.setup import new_session
+
         started_at = time.perf_counter()
         session = new_session(
             self.style, self.data, self.config, runs=self.folder, reading=self.reading
@@ -124,6 +135,7 @@ class Racers:
         self, side: str, network: torch.nn.Module, seconds: float, photographs: int
     ) -> Finish:
         """Judge a network in torch, float32, by the measuring protocol, and write its strip."""
+        from train.preview import fill_frame, preview_strip, save_preview
 
         def paint(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
             with torch.inference_mode():
