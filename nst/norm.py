@@ -17,7 +17,7 @@ class InstanceNorm(nn.Module):
     Dumoulin et al. 2017.
 
     ``F.instance_norm`` returns contiguous tensors: in channels_last, which convolutions want, each
-    norm would then copy its input twice. ``nst bench norm`` measures this one beside the others.
+    norm would then copy its input twice. ``nst bench norm`` measures the ways beside each other.
     """
 
     def __init__(self, channels: int, *, eps: float = 1e-5) -> None:
@@ -34,8 +34,28 @@ class InstanceNorm(nn.Module):
                     wide(x), weight=self.weight, bias=self.bias, eps=self.eps
                 )
                 return out.to(x.dtype)
-            normal: Tensor = _Normalize.apply(x, self.weight, self.bias, self.eps)
-            return normal
+            is_eager = not torch.compiler.is_compiling()
+            if is_eager and x.device.type == "cpu" and x.dtype == torch.bfloat16:
+                return _picture_by_picture(x, self.weight, self.bias, self.eps)
+            return written_out(x, self.weight, self.bias, self.eps)
+
+
+def _picture_by_picture(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Return the batch norm of every picture for itself: a CPU's fastest way with bfloat16 maps.
+
+    Its sums are float32. With float32 maps it is no faster than ours and rounds more.
+    """
+    pictures = [
+        torch.batch_norm(picture, weight, bias, None, None, True, 0.0, eps, False)
+        for picture in torch.split(x, 1)
+    ]
+    return torch.cat(pictures)
+
+
+def written_out(x: Tensor, weight: Tensor, bias: Tensor, eps: float) -> Tensor:
+    """Return the norm of ``x``, ``(B, C, H, W)``, whose gradient is written out by hand."""
+    normal: Tensor = _Normalize.apply(x, weight, bias, eps)
+    return normal
 
 
 class _Normalize(torch.autograd.Function):

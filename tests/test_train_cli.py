@@ -308,6 +308,17 @@ def test_minutes_become_steps(
     assert other["tensors_sha256"] == header["tensors_sha256"]
 
 
+def test_the_batch_of_a_cpu_is_chosen_and_written_down(
+    style_file: Path, photo_folder: Path, vgg_file: Path, runs: Path
+) -> None:
+    """By docs/training.md: two photographs in a step, where nothing else is said."""
+    command = typer.main.get_command(app)
+    arguments = [str(style_file), "--data", str(photo_folder), "--vgg", str(vgg_file)]
+    arguments += ["--width", "8", "--size", "64", "--device", "cpu", "--steps", "1"]
+    folder = command.main([*arguments, "--runs", str(runs)], standalone_mode=False)
+    assert load_checkpoint(folder / "last.safetensors").header["config"]["batch"] == 2
+
+
 def test_a_run_says_what_it_does_and_what_it_skipped(
     style_file: Path,
     photo_folder: Path,

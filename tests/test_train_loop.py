@@ -176,22 +176,30 @@ def test_bfloat16_keeps_weights_and_terms_in_float32(
 
 # Torch's own, while it traces a module that is given the output of another one.
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_a_compiled_step_is_the_step(
-    criterion: PerceptualLoss, crops: NDArray[np.uint8], dtype: torch.dtype, one_thread: None
+    criterion: PerceptualLoss, crops: NDArray[np.uint8], one_thread: None
 ) -> None:
-    """By another implementation: traced whole, without a break, and run op by op."""
-    config, gradients = small_config(steps=10), []
-    for is_compiled in (False, True):
-        learner = Learner.new(config, CPU)
+    """By another implementation: traced whole, without a break, and run op by op.
+
+    In bfloat16, where other norms run inside a trace, it is as near to float32 as the other is.
+    """
+
+    def gradient(dtype: torch.dtype, *, is_compiled: bool) -> Tensor:
+        learner = Learner.new(small_config(steps=10), CPU)
         if is_compiled:
             compile_step(learner, criterion, backend="aot_eager")
         backward(learner, criterion, torch.from_numpy(crops), dtype)
         found = [p.grad.flatten() for p in learner.network.parameters() if p.grad is not None]
-        gradients.append(torch.cat(found))
-    difference = torch.linalg.vector_norm(gradients[0] - gradients[1])
-    tolerance = 1e-5 if dtype == torch.float32 else 0.05
-    assert difference <= tolerance * torch.linalg.vector_norm(gradients[0])
+        return torch.cat(found)
+
+    def distance(a: Tensor, b: Tensor) -> float:
+        return float(torch.linalg.vector_norm(a - b) / torch.linalg.vector_norm(b))
+
+    truth, half = (gradient(dtype, is_compiled=False) for dtype in (FLOAT, torch.bfloat16))
+    assert distance(gradient(FLOAT, is_compiled=True), truth) <= 1e-5
+    compiled = gradient(torch.bfloat16, is_compiled=True)
+    assert distance(compiled, truth) <= 1.2 * distance(half, truth)
+    assert distance(compiled, half) <= 0.6 * distance(half, truth)
 
 
 def test_channels_last_is_kept_at_every_layer_of_the_objective(

@@ -169,12 +169,16 @@ def test_a_checkpoint_rebuilds_its_run_and_its_learner(tmp_path: Path) -> None:
 
 
 def test_a_run_of_one_folder_is_read_as_older_ones_wrote_it(tmp_path: Path) -> None:
-    """By hand: its header names the folder as text, and no setting ``shards``."""
+    """By hand: its header names the folder as text, neither ``shards`` nor Adam's second beta."""
     run_in(tmp_path).save(Learner.new(CONFIG, torch.device("cpu")))
     header = dict(load_checkpoint(tmp_path / "last.safetensors").header)
     header["data"] = "photos"
-    header["config"] = {k: v for k, v in header["config"].items() if k != "shards"}
-    assert run_of(tmp_path, header) == run_in(tmp_path)
+    newer = ("shards", "beta2")
+    header["config"] = {k: v for k, v in header["config"].items() if k not in newer}
+    config = CONFIG.replace(beta2=0.999)
+    assert run_of(tmp_path, header) == dataclasses.replace(run_in(tmp_path), config=config)
+    optimizer = Learner.new(config, torch.device("cpu")).optimizer
+    assert optimizer.defaults["betas"] == (0.9, 0.999)
 
 
 def test_a_header_that_lacks_something_is_refused(tmp_path: Path) -> None:

@@ -59,6 +59,13 @@ class TrainConfig(ObjectiveConfig):
         low=0.05,
     )
     learning_rate: float = setting(1e-3, "Peak learning rate of Adam.", low=1e-6, high=1.0)
+    beta2: float = setting(
+        0.99,
+        "How much of the squared gradient Adam keeps from step to step; with its usual 0.999 the"
+        " first gradients, a hundred times the later ones, slow down a thousand steps.",
+        low=0,
+        high=0.99999,
+    )
     warmup: int = setting(50, "Steps until the learning rate reaches its peak.", low=0)
     tv_weight: float = setting(0.1, "Weight of total variation (mean |gradient|).", low=0)
     precision: Precision = setting(

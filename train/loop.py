@@ -24,9 +24,6 @@ from train.config import TrainConfig
 GREATEST_NORM = 1e5
 """A gradient beyond this is as bad as one that is not finite: a thousand times what is usual, it
 would spoil the second moments of Adam for thousands of steps."""
-BETAS = (0.9, 0.99)
-"""Of Adam. With 0.999 the first gradients, a hundred times the later ones, slow down the next
-thousand steps; docs/training.md has the figures."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,7 +77,8 @@ class Learner:
             torch.manual_seed(config.seed)
             network = TransformerNet(config.width)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimizer = torch.optim.Adam(network.parameters(), lr=0.0, betas=BETAS, fused=True)
+        betas = (0.9, config.beta2)
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.0, betas=betas, fused=True)
         return cls(network, optimizer)
 
     @contextmanager

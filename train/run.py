@@ -42,6 +42,8 @@ from nst.settings import from_dict, to_toml
 from train.config import TrainConfig
 from train.loop import Learner
 
+BEFORE_THEY_WERE_SETTINGS = {"beta2": 0.999}
+"""What a run was trained with whose checkpoint does not name it."""
 FOR_READING = "# For reading: a run that is resumed takes its settings from the checkpoint."
 
 
@@ -164,7 +166,8 @@ def run_of(folder: Path, header: Mapping[str, Any]) -> Run:
     """Rebuild a run from the header of its checkpoint."""
     names = {f.name for f in dataclasses.fields(Run)} - {"folder", "config"}
     try:
-        config = from_dict(TrainConfig, header["config"], source=str(folder))
+        settings = BEFORE_THEY_WERE_SETTINGS | header["config"]
+        config = from_dict(TrainConfig, settings, source=str(folder))
         values = {name: header[name] for name in names}
         if isinstance(values["data"], str):  # a run of a time when it was one folder
             values["data"] = [values["data"]]
