@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nst.settings import Precision, Settings, Weighting, setting
+from nst.settings import LossNetwork, Precision, Settings, Weighting, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,6 +34,11 @@ class ObjectiveConfig(Settings):
     )
     tv_weight: float = setting(0.0, "Weight of total variation (mean |gradient|).", low=0)
     style_size: int = setting(512, "Long side of the style image, px.", low=32, high=8192)
+    loss_network: LossNetwork = setting(
+        "vgg19",
+        "What measures content and style: vgg19, or compact, a small embedded network distilled"
+        " from it that needs no download.",
+    )
     vgg: str | None = setting(
         None, "VGG-19 weights; else $NST_VGG19, else torchvision's download (548 MB)."
     )

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.errors import ImageError, UsageError, WeightsError
+from nst.functional import gram_matrix, mapped_features, mapped_gram
 from nst.weights import CONVOLUTIONS, VGGWeights
 
 LAYERS = tuple(name.replace("conv", kind) for name in CONVOLUTIONS for kind in ("conv", "relu"))
@@ -45,6 +46,7 @@ class VGG19(nn.Module):
         self.ceil_mode = weights.ceil_mode
         self.source = weights.source
         self.sha256 = weights.sha256
+        self.name = weights.name
         self.register_buffer("mean", torch.tensor(weights.mean).reshape(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(weights.std).reshape(1, 3, 1, 1))
         self.convolutions = nn.ModuleDict()
@@ -57,6 +59,9 @@ class VGG19(nn.Module):
                     conv.bias.copy_(weights.tensors[f"{name}.bias"])
             self.convolutions[name] = conv
         self.requires_grad_(False).eval()
+        self.mapped_layers = tuple(weights.maps)
+        for layer, matrix in weights.maps.items():
+            self.register_buffer(f"map_{layer}", matrix.clone(), persistent=False)
 
     def forward(self, image: Tensor, layers: Iterable[str]) -> dict[str, Tensor]:
         """Return the activations of some layers; the network stops at the deepest of them.
@@ -92,6 +97,35 @@ class VGG19(nn.Module):
         if missing := sorted(wanted - set(activations)):
             raise WeightsError(f"{', '.join(missing)}: not in the encoder, which ends at {name}")
         return activations
+
+    def gram(self, features: Tensor, layer: str) -> Tensor:
+        """Return Gram matrices as they are compared: ``(B, N, H, W)`` of a layer to ``(B, N, N)``.
+
+        Raises:
+            WeightsError: The network was distilled and cannot be compared at this layer.
+        """
+        matrix, gram = self._map_of(layer), gram_matrix(features)
+        return gram if matrix is None else mapped_gram(gram, matrix)
+
+    def compared(self, features: Tensor, layer: str) -> Tensor:
+        """Return features as they are compared: ``(B, N, H, W)`` of a layer to the same shape.
+
+        Raises:
+            WeightsError: The network was distilled and cannot be compared at this layer.
+        """
+        matrix = self._map_of(layer)
+        return features if matrix is None else mapped_features(features, matrix)
+
+    def _map_of(self, layer: str) -> Tensor | None:
+        if not self.mapped_layers:
+            return None
+        if layer not in self.mapped_layers:
+            raise WeightsError(
+                f"{self.name} ({self.source}) was distilled for {', '.join(self.mapped_layers)};"
+                f" {layer} needs VGG-19 itself"
+            )
+        matrix: Tensor = getattr(self, f"map_{layer}")
+        return matrix
 
     def _pool(self, x: Tensor, before: str) -> Tensor:
         if min(x.shape[-2:]) < 2:

@@ -32,6 +32,29 @@ def gram_matrix(features: Tensor) -> Tensor:
         return gram
 
 
+def mapped_gram(gram: Tensor, matrix: Tensor) -> Tensor:
+    """Return the Gram matrices of features that a matrix would map, from those of the features.
+
+        F' = R F    G' = R G R^T
+
+    Args:
+        gram: G, ``(B, N, N)``.
+        matrix: R, ``(K, N)``.
+
+    Returns:
+        G', ``(B, K, K)``; computed in float32 whatever the autocast state.
+    """
+    with torch.autocast(gram.device.type, enabled=False):
+        return matrix @ gram @ matrix.mT
+
+
+def mapped_features(features: Tensor, matrix: Tensor) -> Tensor:
+    """Return ``R F``: ``(B, N, H, W)`` and a matrix ``(K, N)`` to float32 ``(B, K, H, W)``."""
+    with torch.autocast(features.device.type, enabled=False):
+        mapped = (_flat(wide(features)) @ matrix.mT).mT
+        return mapped.reshape(len(features), len(matrix), *features.shape[-2:])
+
+
 def content_loss(features: Tensor, target: Tensor) -> Tensor:
     """Compare feature maps of the output and of the photograph.
 

@@ -7,7 +7,7 @@ mode and once a step in training.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +20,6 @@ from nst.errors import ImageError
 from nst.functional import (
     content_loss,
     energy,
-    gram_matrix,
     relative_error,
     style_loss,
     total_variation_loss,
@@ -127,10 +126,8 @@ class StyleLoss(nn.Module):
         self.register_buffer("target", gram.detach().clone(), persistent=False)
         self.register_buffer("target_energy", target_energy, persistent=False)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """Return one value for each picture: ``(B, N, H, W)`` to ``(B,)``."""
-        gram = gram_matrix(features)
-        positions = features.shape[-2] * features.shape[-1]
+    def forward(self, gram: Tensor, positions: int) -> Tensor:
+        """Return one value for each Gram matrix, undivided: ``(B, N, N)`` to ``(B,)``."""
         if self.target_energy is None:
             return style_loss(
                 gram, self.target, positions=positions, target_positions=self.positions
@@ -189,7 +186,6 @@ class PerceptualLoss(nn.Module):
         style_weight: float = 1e6,
     ) -> None:
         super().__init__()
-        _check_style(style)
         self.encoder = VGG19(weights, deepest=preset.deepest_layer)
         self.encoder.to(style.device, style.dtype)
         self.preset = preset
@@ -198,14 +194,25 @@ class PerceptualLoss(nn.Module):
             self.weights = LossWeights(1.0, STYLE_FACTOR * strength, tv_weight)
         else:
             self.weights = LossWeights(content_weight, style_weight * strength, tv_weight)
-        with torch.no_grad():
-            features = self._features(style, preset.taps)
-            self.style_losses = self._style_losses([features[tap] for tap in preset.style])
-            content = features[preset.content]
-        per_position = energy(content) / (content.shape[-2] * content.shape[-1])
-        self.register_buffer("style_content_energy", per_position, persistent=False)
+        self.aim_at(style)
 
     style_content_energy: Tensor
+    style_losses: nn.ModuleList
+
+    def aim_at(self, style: Tensor) -> None:
+        """Compute the targets of a style image, RGB in [0, 1], ``(1, 3, H, W)``.
+
+        Raises:
+            ImageError: It is flat or too small.
+        """
+        _check_style(style)
+        with torch.no_grad():
+            features = self.features(style)
+            self.style_losses = self._style_losses(features)
+            tap = self.preset.content
+            content = self.encoder.compared(features[tap], tap.layer)
+        per_position = energy(content) / positions_of(content)
+        self.register_buffer("style_content_energy", per_position, persistent=False)
 
     @classmethod
     def from_config(
@@ -237,9 +244,9 @@ class PerceptualLoss(nn.Module):
         """
         tap = self.preset.content
         with torch.no_grad():
-            features = self._features(photograph, [tap])[tap]
-            positions = features.shape[-2] * features.shape[-1]
-            floor = CONTENT_FLOOR * self.style_content_energy * positions
+            features = self.features(photograph, [tap])[tap]
+            features = self.encoder.compared(features, tap.layer)
+            floor = CONTENT_FLOOR * self.style_content_energy * positions_of(features)
             return ContentTarget(features, torch.maximum(energy(features), floor))
 
     def forward(self, output: Tensor, target: ContentTarget) -> LossTerms:
@@ -248,11 +255,17 @@ class PerceptualLoss(nn.Module):
         Raises:
             ImageError: A picture is too small for the layers of the preset.
         """
-        features = self._features(output, self.preset.taps)
-        content_features = features[self.preset.content]
+        return self.compare(self.features(output), output, target)
+
+    def compare(
+        self, features: Mapping[Tap, Tensor], output: Tensor, target: ContentTarget
+    ) -> LossTerms:
+        """Measure outputs whose features, at all taps of the preset, are known already."""
+        tap = self.preset.content
+        content_features = self.encoder.compared(features[tap], tap.layer)
         style = torch.stack(
             [
-                loss(features[tap])
+                loss(self.encoder.gram(features[tap], tap.layer), positions_of(features[tap]))
                 for tap, loss in zip(self.preset.style, self.style_losses, strict=True)
             ]
         )  # (taps, B)
@@ -270,11 +283,17 @@ class PerceptualLoss(nn.Module):
         return (
             f"preset {self.preset}; {self.weighting} weights, content {weights.content:g},"
             f" style {weights.style:g}, total variation {weights.total_variation:g};"
-            f" VGG-19 {self.encoder.source}"
+            f" {self.encoder.name} {self.encoder.source}"
         )
 
-    def _features(self, image: Tensor, taps: Sequence[Tap]) -> dict[Tap, Tensor]:
-        """Return the activations at each tap: one pass of the encoder for each scale."""
+    def features(self, image: Tensor, taps: Sequence[Tap] = ()) -> dict[Tap, Tensor]:
+        """Return the activations at some taps: one pass of the encoder for each scale.
+
+        Args:
+            image: RGB in [0, 1], ``(B, 3, H, W)``.
+            taps: Where; those of the preset unless others are named.
+        """
+        taps = taps or self.preset.taps
         found: dict[Tap, Tensor] = {}
         for scale in sorted({tap.scale for tap in taps}):
             layers = [tap.layer for tap in taps if tap.scale == scale]
@@ -282,9 +301,9 @@ class PerceptualLoss(nn.Module):
             found |= {Tap(layer, scale): value for layer, value in activations.items()}
         return found
 
-    def _style_losses(self, features: Sequence[Tensor]) -> nn.ModuleList:
-        grams = [gram_matrix(value) for value in features]
-        positions = [value.shape[-2] * value.shape[-1] for value in features]
+    def _style_losses(self, features: Mapping[Tap, Tensor]) -> nn.ModuleList:
+        grams = [self.encoder.gram(features[tap], tap.layer) for tap in self.preset.style]
+        positions = [positions_of(features[tap]) for tap in self.preset.style]
         if self.weighting == "gatys":
             return nn.ModuleList(
                 StyleLoss(gram, m, None) for gram, m in zip(grams, positions, strict=True)
@@ -295,6 +314,11 @@ class PerceptualLoss(nn.Module):
             StyleLoss(gram, m, energies[i : i + 1])
             for i, (gram, m) in enumerate(zip(grams, positions, strict=True))
         )
+
+
+def positions_of(features: Tensor) -> int:
+    """Return M, height times width of a feature map ``(B, N, H, W)``."""
+    return features.shape[-2] * features.shape[-1]
 
 
 def reduce_image(image: Tensor, scale: int) -> Tensor:

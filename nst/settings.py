@@ -30,6 +30,9 @@ Precision = Literal["auto", "float32", "bfloat16"]
 """Dtype of the convolutions."""
 Weighting = Literal["balanced", "gatys"]
 """Relative errors, or the plain sums of Gatys et al."""
+LossNetwork = Literal["vgg19", "compact"]
+"""What measures content and style: VGG-19, or the small embedded network that was distilled from
+it."""
 Provider = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "dml"]
 """Where ONNX Runtime runs. ``auto``: the best that it lists, TensorRT left out."""
 

@@ -14,7 +14,7 @@ import os
 import re
 import zipfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,8 @@ TORCHVISION_SHA256 = "dcbb9e9dad569fff7a846263a77324fc34978fea2bfb039c012d710e17
 """Of torchvision's ``vgg19-dcbb9e9d.pth``, 574,673,361 bytes. PyTorch itself publishes the eight
 digits in the name; the others stand, alike, in the lists of several independent projects."""
 
+MAP = ".map"
+"""What the names of ``VGGWeights.maps`` end with in a file."""
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
@@ -72,6 +74,11 @@ class VGGWeights:
     """Where they come from, for people."""
     sha256: str = ""
     """Hash of the file, 64 hexadecimal digits."""
+    name: str = "VGG-19"
+    """What network it is: ``VGG-19``, or ``compact`` for one that was distilled from it."""
+    maps: Mapping[str, Tensor] = field(default_factory=dict)
+    """``relu1_1`` ``(N, N)``, ...: what features are multiplied with before they are compared. A
+    distilled network has them, so that distances are estimates of its teacher's."""
 
     @property
     def convolutions(self) -> tuple[str, ...]:
@@ -127,9 +134,12 @@ def load_weights(path: Path) -> VGGWeights:
         state, metadata = _read_safetensors(path)
     else:
         state, metadata = _read_state_dict(path), {}
+    maps = {key.removesuffix(MAP): state.pop(key) for key in sorted(state) if key.endswith(MAP)}
     tensors = _check_layers(_rename(state), path)
     return VGGWeights(
         tensors=tensors,
+        name=metadata.get("name", "VGG-19"),
+        maps=_check_maps(maps, tensors, path),
         source=str(path),
         sha256=sha256_of(path),
         **_preprocessing(metadata, path),
@@ -254,6 +264,16 @@ def _check_layers(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Tensor
     if later:
         raise WeightsError(f"{path}: layers are missing before {min(later)}")
     return kept
+
+
+def _check_maps(
+    maps: Mapping[str, Tensor], tensors: Mapping[str, Tensor], path: Path
+) -> dict[str, Tensor]:
+    for layer, matrix in maps.items():
+        conv = tensors.get(layer.replace("relu", "conv") + ".weight")
+        if conv is None or matrix.shape != (len(conv), len(conv)) or not matrix.isfinite().all():
+            raise WeightsError(f"{path}: {layer}{MAP} does not belong to a layer that is there")
+    return {layer: matrix.float().contiguous() for layer, matrix in maps.items()}
 
 
 def _preprocessing(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:

@@ -16,10 +16,11 @@ from nst.checkpoint import load_newest
 from nst.errors import CheckpointError, DataError
 from nst.files import sha256_of
 from nst.image import Picture
+from nst.loss_network import find_loss_network
 from nst.losses import PerceptualLoss
 from nst.runtime import choose_device, choose_precision, precision_name, tune
 from nst.tensors import load_style
-from nst.weights import VGGWeights, find_weights
+from nst.weights import VGGWeights
 from train.config import TrainConfig
 from train.data import Photographs, joined_identity, open_photographs
 from train.distributed import Ranks
@@ -192,7 +193,9 @@ def _prepare(
         reading.announce(f"{style}: {note}")
 
     def read_weights() -> VGGWeights:
-        return find_weights(config.vgg, announce=reading.announce, bars=reading.progress)
+        return find_loss_network(
+            config.loss_network, config.vgg, announce=reading.announce, bars=reading.progress
+        )
 
     # The first process downloads and decodes, the others find what it left.
     weights = ranks.first_does(read_weights) or read_weights()
@@ -234,6 +237,7 @@ def _session(
         data=_places_of(data),
         data_identity=inputs.photographs.identity,
         vgg_sha256=inputs.weights.sha256,
+        loss_network=inputs.weights.name,
     )
     return Session(
         run,

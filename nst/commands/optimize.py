@@ -129,10 +129,10 @@ class _Job:
         from nst.files import sha256_of
         from nst.footprint import check_memory
         from nst.image import check_output
+        from nst.loss_network import find_loss_network
         from nst.losses import PerceptualLoss
         from nst.optimize import scales_for
         from nst.runtime import choose_precision, describe, keep_freed_memory
-        from nst.weights import find_weights
 
         canvas = load_canvas(photo, style, settings)
         for note in canvas.notes:
@@ -141,7 +141,9 @@ class _Job:
         device = canvas.photograph.device
         if device.type == "cpu":
             keep_freed_memory()
-        weights = find_weights(settings.vgg, announce=say, bars=progress)
+        weights = find_loss_network(
+            settings.loss_network, settings.vgg, announce=say, bars=progress
+        )
         check_memory(canvas.photograph, canvas.style, weights, settings)
         criterion = PerceptualLoss.from_config(weights, canvas.style, settings)
         height, width = canvas.photograph.shape[-2:]
