@@ -133,7 +133,7 @@ def to_model(network: TransformerNet) -> ModelProto:
     """
     example = torch.zeros(TRACED_SIZE, dtype=torch.uint8)
     free = {axis: torch.export.Dim(name) for axis, name in enumerate(DIMENSIONS)}
-    with _quiet():
+    with quiet():
         program = torch.onnx.export(
             BytesToBytes(network).eval(),
             (example,),
@@ -147,7 +147,7 @@ def to_model(network: TransformerNet) -> ModelProto:
         )
     assert program is not None
     model: ModelProto = program.model_proto
-    _strip(model)
+    strip(model)
     _name_norms(model.graph)
     _name_output_size(model.graph)
     model.producer_name, model.producer_version = "nst", __version__
@@ -163,7 +163,7 @@ def write_info(model: ModelProto, info: ModelInfo) -> bytes:
     return data
 
 
-def _strip(model: ModelProto) -> None:
+def strip(model: ModelProto) -> None:
     """Remove what the exporter notes beside the graph: stack traces with local paths, mostly."""
     graph = model.graph
     computed = {name for node in graph.node for name in node.output}
@@ -200,7 +200,7 @@ def _name_output_size(graph: GraphProto) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Hold back what the exporter prints, warns and logs below an error."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir")]
     levels = [logger.level for logger in loggers]

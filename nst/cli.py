@@ -35,6 +35,9 @@ COMMANDS = {
     "stylize": Entry("infer.cli", "Paint pictures and videos with a model."),
     "webcam": Entry("infer.webcam_cli", "Paint what a camera sees, in a window."),
     "evaluate": Entry("nst.commands.evaluate", "Judge a model on photographs it has not seen."),
+    "distill": Entry(
+        "nst.commands.distill", "Distil a small loss network from VGG-19; for researchers."
+    ),
     "bench": Entry("nst.commands.bench", "Measure speed, ours beside what others do."),
     "doctor": Entry("nst.commands.doctor", "Check what is installed and what really works."),
 }

@@ -28,6 +28,9 @@ def gram_matrix(features: Tensor) -> Tensor:
         Gram matrices G, ``(B, N, N)``, symmetric; float32, or float64 for float64 features.
     """
     with torch.autocast(features.device.type, enabled=False):
+        if torch.compiler.is_exporting():
+            flat = wide(_flat(features))
+            return flat.mT @ flat
         gram: Tensor = _Gram.apply(features)
         return gram
 
@@ -52,7 +55,7 @@ def mapped_features(features: Tensor, matrix: Tensor) -> Tensor:
     """Return ``R F``: ``(B, N, H, W)`` and a matrix ``(K, N)`` to float32 ``(B, K, H, W)``."""
     with torch.autocast(features.device.type, enabled=False):
         mapped = (_flat(wide(features)) @ matrix.mT).mT
-        return mapped.reshape(len(features), len(matrix), *features.shape[-2:])
+        return mapped.reshape(features.shape[0], matrix.shape[0], *features.shape[-2:])
 
 
 def content_loss(features: Tensor, target: Tensor) -> Tensor:

@@ -293,13 +293,7 @@ class PerceptualLoss(nn.Module):
             image: RGB in [0, 1], ``(B, 3, H, W)``.
             taps: Where; those of the preset unless others are named.
         """
-        taps = taps or self.preset.taps
-        found: dict[Tap, Tensor] = {}
-        for scale in sorted({tap.scale for tap in taps}):
-            layers = [tap.layer for tap in taps if tap.scale == scale]
-            activations = self.encoder(reduce_image(image, scale), layers)
-            found |= {Tap(layer, scale): value for layer, value in activations.items()}
-        return found
+        return features_at(self.encoder, image, taps or self.preset.taps)
 
     def _style_losses(self, features: Mapping[Tap, Tensor]) -> nn.ModuleList:
         grams = [self.encoder.gram(features[tap], tap.layer) for tap in self.preset.style]
@@ -314,6 +308,22 @@ class PerceptualLoss(nn.Module):
             StyleLoss(gram, m, energies[i : i + 1])
             for i, (gram, m) in enumerate(zip(grams, positions, strict=True))
         )
+
+
+def features_at(encoder: VGG19, image: Tensor, taps: Sequence[Tap]) -> dict[Tap, Tensor]:
+    """Return the activations at each tap, ``(B, N, h, w)``: one pass for each scale.
+
+    Args:
+        encoder: VGG-19 or a narrow one.
+        image: RGB in [0, 1], ``(B, 3, H, W)``.
+        taps: Where.
+    """
+    found: dict[Tap, Tensor] = {}
+    for scale in sorted({tap.scale for tap in taps}):
+        layers = [tap.layer for tap in taps if tap.scale == scale]
+        activations = encoder(reduce_image(image, scale), layers)
+        found |= {Tap(layer, scale): value for layer, value in activations.items()}
+    return found
 
 
 def positions_of(features: Tensor) -> int:

@@ -25,7 +25,10 @@ FLOOR = (
     *("memory", "model_graph", "ort"),
 )
 """Modules of ``nst`` that ``infer`` may import; what they are made of has to be torch-free too."""
-OF_ONE_VERB = ("nst.commands.train", "nst.commands.contest", "nst.commands.feed_rates")
+OF_ONE_VERB = (
+    *("nst.commands.train", "nst.commands.distill"),
+    *("nst.commands.contest", "nst.commands.feed_rates"),
+)
 """A command whose options are those of its verb, and a module that only its command imports."""
 TORCH = ("torch", "torchvision", "safetensors", "onnxscript")
 
