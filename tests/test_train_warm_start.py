@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+import train.warm_start
 from export.to_onnx import to_model, write_info
 from nst.contract import ModelInfo
 from nst.errors import CheckpointError, ModelError, UsageError
@@ -73,20 +75,42 @@ def test_a_run_and_a_checkpoint_give_their_weights(
     run_folder: Path, learner: Learner, name: str
 ) -> None:
     network = TransformerNet(8)
-    start_from(network, run_folder / name, print)
+    start_from(network, str(run_folder / name), print)
     assert_same(network, learner.network)
 
 
 def test_an_exported_file_gives_its_weights(model_file: Path, learner: Learner) -> None:
     network = TransformerNet(8)
-    start_from(network, model_file, print)
+    start_from(network, str(model_file), print)
     assert_same(network, learner.network)
 
 
 def test_another_width_is_refused(run_folder: Path, model_file: Path) -> None:
     for path in (run_folder, model_file):
         with pytest.raises(UsageError, match="its network has width 8; give --width 8"):
-            start_from(TransformerNet(16), path, print)
+            start_from(TransformerNet(16), str(path), print)
+
+
+def test_auto_takes_the_embedded_trunk_of_the_width(
+    learner: Learner, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: the weights of the file that is embedded for a width, or none and a word of it."""
+    (tmp_path / "assets").mkdir()
+    checkpoint = (run_folder / "last.safetensors").read_bytes()
+    (tmp_path / "assets" / "trunk-8.safetensors").write_bytes(checkpoint)
+    monkeypatch.setattr(train.warm_start, "files", lambda _: tmp_path)
+    said: list[str] = []
+    network, other = TransformerNet(8), TransformerNet(16)
+    start_from(network, "auto", said.append)
+    assert_same(network, learner.network)
+    before = copy.deepcopy(other)
+    start_from(other, "auto", said.append)
+    start_from(other, "none", said.append)
+    assert_same(other, before)
+    assert said == [
+        "start: the embedded trunk, trained for other styles; --init none starts from nothing",
+        "start: random weights, no trunk of width 16 is embedded",
+    ]
 
 
 def damaged(model_file: Path) -> bytes:
@@ -123,9 +147,9 @@ def test_a_file_that_is_no_model_is_refused(
     path = tmp_path / "bad.onnx"
     path.write_bytes(spoil(model_file))
     with pytest.raises(ModelError, match=rf"--init .*bad\.onnx.*{words}"):
-        start_from(TransformerNet(8), path, print)
+        start_from(TransformerNet(8), str(path), print)
 
 
 def test_nothing_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CheckpointError, match="no such checkpoint; train one"):
-        start_from(TransformerNet(8), tmp_path, print)
+        start_from(TransformerNet(8), str(tmp_path), print)

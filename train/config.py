@@ -47,7 +47,9 @@ class TrainConfig(ObjectiveConfig):
         high=256,
     )
     init: str | None = setting(
-        None, "Start from a trained network: a run folder, a checkpoint or an ONNX file."
+        "auto",
+        "Start: auto, the embedded trunk where there is one of this width; none, random weights; or"
+        " a trained network: a run folder, a checkpoint or an ONNX file.",
     )
     steps: int | None = setting(
         None, "Length of the training, steps; 10000 when --minutes is not given either.", low=1

@@ -72,8 +72,7 @@ def new_session(
         precision=precision_name(inputs.dtype), batch=config.batch_on(inputs.device.type)
     )
     session = _session(inputs, config, Path(), style, data)
-    if config.init is not None:
-        start_from(session.learner.network, Path(config.init), reading.announce)
+    start_from(session.learner.network, config.init, reading.announce)
     if config.minutes is not None:
         config = _plan(session, started_at)
     folder = ranks.first_does(lambda: new_folder(runs, style_name_of(style)))

@@ -3,30 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from nst.checkpoint import load_network, load_newest
+from nst.checkpoint import load_checkpoint, load_network, load_newest
 from nst.contract import ModelInfo
 from nst.errors import ModelError, UsageError
 from nst.transformer import TransformerNet
 
+TRUNK = "trunk-{}.safetensors"
+"""In ``nst/assets``, by width; made by ``docs/trunk.py``."""
 
-def start_from(network: TransformerNet, path: Path, announce: Callable[[str], None]) -> None:
+
+def start_from(network: TransformerNet, init: str | None, announce: Callable[[str], None]) -> None:
     """Give a network the weights of a trained one.
 
     Args:
         network: Changed in place.
-        path: A run folder, a checkpoint or an ONNX file of ``nst export``.
-        announce: Told where it is not the last checkpoint of a run.
+        init: ``auto`` for the embedded trunk of its width, ``none`` or None for the weights that it
+            has, else a run folder, a checkpoint or an ONNX file of ``nst export``.
+        announce: Told what ``auto`` found, and where it is not the last checkpoint of a run.
 
     Raises:
         CheckpointError: There is no checkpoint there.
         ModelError: The ONNX file is no style model.
         UsageError: Its width is another one.
     """
+    if init == "auto":
+        _start_from_trunk(network, announce)
+        return
+    if init is None or init == "none":
+        return
+    path = Path(init)
     if path.suffix == ".onnx":
         trained = _network_of_onnx(path)
     else:
@@ -40,6 +51,18 @@ def start_from(network: TransformerNet, path: Path, announce: Callable[[str], No
             f" --width {trained.dimensions.width}"
         )
     network.load_state_dict(trained.state_dict())
+
+
+def _start_from_trunk(network: TransformerNet, announce: Callable[[str], None]) -> None:
+    width = network.dimensions.width
+    resource = files("nst") / "assets" / TRUNK.format(width)
+    if not resource.is_file():
+        announce(f"start: random weights, no trunk of width {width} is embedded")
+        return
+    with as_file(resource) as path:
+        trained = load_network(load_checkpoint(path), source=str(path))
+    network.load_state_dict(trained.state_dict())
+    announce("start: the embedded trunk, trained for other styles; --init none starts from nothing")
 
 
 def _network_of_onnx(path: Path) -> TransformerNet:
