@@ -1,0 +1,160 @@
+"""What a procedural photograph is painted on: surfaces laid over each other, lit from one side."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFilter
+
+from train.palette import Material, Palette
+from train.silhouettes import Polygon
+
+_PLAIN_PX = 7
+"""Surfaces smaller than this get one colour."""
+
+
+class Scene:
+    """A picture in the making.
+
+    Args:
+        random: Of everything that is drawn in it.
+        size: Side, px.
+    """
+
+    def __init__(self, random: np.random.Generator, size: int) -> None:
+        self.random = random
+        self.size = size
+        self.unit = size / 288
+        """Pixels to one of a picture of 288 px, in which textures and line widths are given."""
+        self.palette = Palette.draw(random)
+        self.pixels = np.zeros((size, size, 3), np.float32)
+        """RGB in [0, 1]."""
+        angle = random.uniform(math.pi * 1.1, math.pi * 1.9)
+        self.light = np.array([math.cos(angle), math.sin(angle)])
+        """Where light comes from: from above, x and y."""
+        self.shade = random.uniform(0.1, 0.75)
+        """How dark cast shadows are."""
+
+    def cover(self, material: Material, *, ramp: float = 0.0) -> None:
+        """Lay a surface over everything, lighter towards the light by a share ``ramp``."""
+        piece = material.cut(self.random, self.size, self.size, self.unit)
+        self.pixels[:] = piece * self._ramp(self.size, self.size, ramp)
+
+    def put(
+        self,
+        polygons: Sequence[Polygon],
+        material: Material,
+        *,
+        relief: float = 0.0,
+        ramp: float | None = None,
+        shadow: float = 0.0,
+        soft: float = 0.0,
+        alpha: float = 1.0,
+    ) -> None:
+        """Lay a surface over what is there.
+
+        Args:
+            polygons: Its outline, px.
+            material: What it is made of.
+            relief: How round it looks; 0 is flat.
+            ramp: By what share it is lighter towards the light; drawn when left out.
+            shadow: How far its shadow falls, px; 0 for none.
+            soft: Blur of its outline, px.
+            alpha: 1 is opaque.
+        """
+        frame = self._frame(polygons, 1.5 + 2 * soft)
+        if frame is None:
+            return
+        top, left, height, width = frame
+        if shadow > 0.7 and max(height, width) > _PLAIN_PX:
+            self.darken(polygons, shadow)
+        mask = _mask(polygons, frame)
+        view = self.pixels[top : top + height, left : left + width]
+        if soft > 0.3:
+            mask = mask.filter(ImageFilter.GaussianBlur(float(soft)))
+        share = np.asarray(mask, np.float32)[..., None] * np.float32(alpha / 255)
+        if max(height, width) <= _PLAIN_PX * self.unit:
+            view += share * (material.colour - view)
+            return
+        piece = material.cut(self.random, height, width, self.unit)
+        if ramp is None:
+            ramp = self.random.normal(0, 0.18)
+        piece *= self._ramp(height, width, ramp)
+        if relief and min(height, width) > 5:
+            piece *= _relief(mask, self.light, relief)
+        view += share * (piece - view)
+
+    def darken(self, polygons: Sequence[Polygon], reach: float) -> None:
+        """Cast the shadow of an outline, away from the light by ``reach`` px."""
+        moved = [points - self.light * reach for points in polygons]
+        frame = self._frame(moved, 1.5 + 1.5 * reach)
+        if frame is None:
+            return
+        top, left, height, width = frame
+        mask = _mask(moved, frame).filter(ImageFilter.BoxBlur(float(0.3 + 0.5 * reach)))
+        view = self.pixels[top : top + height, left : left + width]
+        view *= 1 - np.asarray(mask, np.float32)[..., None] * np.float32(self.shade / 255)
+
+    def glow(self, x: float, y: float, radius: float, strength: float) -> None:
+        """Add a soft light."""
+        r = math.ceil(2 * radius)
+        top, bottom = max(0, int(y) - r), min(self.size, int(y) + r + 1)
+        left, right = max(0, int(x) - r), min(self.size, int(x) + r + 1)
+        if top >= bottom or left >= right:
+            return
+        rows, columns = np.arange(top, bottom)[:, None] - y, np.arange(left, right)[None] - x
+        bell = np.exp(-(rows**2 + columns**2) * (1.5 / radius**2))
+        view = self.pixels[top:bottom, left:right]
+        view += (1 - view) * (strength * bell).astype(np.float32)[..., None]
+
+    def blur(self, radius: float) -> None:
+        """Put what is there out of focus."""
+        if radius < 0.3:
+            return
+        image = Image.fromarray((self.pixels.clip(0, 1) * 255 + 0.5).astype(np.uint8))
+        image = image.filter(ImageFilter.GaussianBlur(float(radius)))
+        self.pixels[:] = np.asarray(image, np.float32) / 255
+
+    def _frame(
+        self, polygons: Sequence[Polygon], margin: float
+    ) -> tuple[int, int, int, int] | None:
+        """Top, left, height and width of the part of the picture that is touched."""
+        low = np.min([points.min(axis=0) for points in polygons], axis=0) - margin
+        high = np.max([points.max(axis=0) for points in polygons], axis=0) + margin
+        left, top = (max(0, math.floor(v)) for v in low)
+        right, bottom = (min(self.size, math.ceil(v)) for v in high)
+        if left >= right or top >= bottom:
+            return None
+        return top, left, bottom - top, right - left
+
+    def _ramp(self, height: int, width: int, amount: float) -> NDArray[np.float32]:
+        """Light that changes evenly, (height, width, 1) around 1."""
+        rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(self.light[1])
+        columns = np.linspace(-1, 1, width, dtype=np.float32)[None] * np.float32(self.light[0])
+        return (1 + np.float32(amount) * (rows + columns))[..., None]
+
+
+def _mask(polygons: Sequence[Polygon], frame: tuple[int, int, int, int]) -> Image.Image:
+    """Grey picture of an outline within a frame, drawn twice as large for smooth edges."""
+    top, left, height, width = frame
+    image = Image.new("L", (2 * width, 2 * height))
+    draw = ImageDraw.Draw(image)
+    for points in polygons:
+        draw.polygon((2 * (points - (left, top))).ravel().tolist(), fill=255)
+    return image.reduce(2)
+
+
+def _relief(mask: Image.Image, light: NDArray[np.float64], strength: float) -> NDArray[np.float32]:
+    """Light on a body that is round towards its outline, (height, width, 1) around 1."""
+    width, height = mask.size
+    small = (max(4, min(40, width // 3)), max(4, min(40, height // 3)))
+    blur = max(1.0, min(small) / 5)
+    bump = mask.resize(small, Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(float(blur)))
+    rows, columns = np.gradient(np.asarray(bump, np.float32))
+    slope = -(columns * light[0] + rows * light[1]) * (blur / 128)
+    image = Image.fromarray((128 + 127 * np.clip(slope, -1, 1)).astype(np.uint8))
+    lit = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
+    return np.maximum(0.1, 1 + np.float32(strength) * (lit - 128) / 64)[..., None]
