@@ -17,8 +17,9 @@ from PIL import Image
 
 from nst.errors import DataError, UsageError
 from train.data import open_photographs
+from train.entries import Entry, Source
 from train.reading import Reading
-from train.sources import Entry, Parquet, Source, find_sources
+from train.sources import Parquet, find_sources
 
 SIZE = 64
 

@@ -13,10 +13,14 @@ that build the same cache at once only do some of the work twice.
 from __future__ import annotations
 
 import json
+import multiprocessing
+import os
+import signal
+import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -30,8 +34,8 @@ from nst.errors import DataError, ImageError, OutputError
 from nst.files import atomic_write, describe, free_space
 from nst.image import load_image
 from nst.terminal import Progress, format_size
+from train.entries import Entry, Source
 from train.reading import Reading
-from train.sources import Entry, Source
 
 VERSION = 1
 """Raised when the files or the pixels change: caches of another version are not looked at."""
@@ -43,6 +47,8 @@ T = TypeVar("T")
 _PART_BYTES = 90_000_000
 _ASPECT = 1.4
 """Mean of the long side over the short side, to estimate sizes."""
+_MOST_PROCESSES = 61
+"""Windows can wait for no more."""
 _ABANDONED_S = 3600.0
 """A temporary file of this age was left by a process that was killed."""
 
@@ -102,17 +108,19 @@ def _build(
     parts = {n: part for n, count in enumerate(rows) if (part := _whole_part(place, n, count))}
     missing = [number for number in range(len(rows)) if number not in parts]
     left = sum(rows[number] for number in missing)
+    doing, what = ("making", "pictures") if source.is_made else ("decoding", "photographs")
     if missing:
         _prepare(place, _estimate(left, short_side), source.name)
         reading.announce(
-            f"{source.name}: decoding {left:,} photographs once, about"
+            f"{source.name}: {doing} {left:,} {what} once, about"
             f" {format_size(_estimate(left, short_side))}, to {place}"
         )
-    with reading.progress(f"decoding {source.name}", length) as bar:
+    with reading.progress(f"{doing} {source.name}", length) as bar:
         for _, run in groupby(enumerate(missing), lambda pair: pair[1] - pair[0]):
             numbers = [number for _, number in run]
             entries = islice(source.entries(numbers[0] * part_rows), sum(rows[n] for n in numbers))
-            decoded = _decoded(entries, short_side, reading.workers, ahead=part_rows)
+            pool = _pool(source, reading.workers)
+            decoded = _decoded(entries, short_side, pool, ahead=part_rows)
             with closing(decoded):
                 pictures = _counted(decoded, length - left, bar)
                 for number in numbers:
@@ -135,14 +143,34 @@ def _build(
     return index
 
 
-def _decoded(
-    entries: Iterable[Entry], short_side: int, workers: int, *, ahead: int
-) -> Generator[NDArray[np.uint8] | str, None, None]:
-    """Yield each photograph in its turn, uint8 ``(H, W, 3)``, or why it cannot be read.
+def _pool(source: Source, workers: int) -> Executor:
+    """Threads for what Pillow decodes and scales, which holds no lock; processes for the rest."""
+    if not source.is_made or workers == 1:
+        return ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    return ProcessPoolExecutor(
+        min(workers, _MOST_PROCESSES),
+        mp_context=multiprocessing.get_context("spawn"),  # a fork would copy torch's threads' locks
+        initializer=_begin_process,
+    )
 
-    Threads do it: Pillow holds no lock while it decodes and scales.
-    """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+
+def _begin_process() -> None:
+    """Leave Ctrl-C to the process that asked, and end when it does, even if it is killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def end_with_parent() -> None:
+        parent.join()
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+
+
+def _decoded(
+    entries: Iterable[Entry], short_side: int, pool: Executor, *, ahead: int
+) -> Generator[NDArray[np.uint8] | str, None, None]:
+    """Yield each photograph in its turn, uint8 ``(H, W, 3)``, or why it cannot be read."""
     waiting: deque[Future[NDArray[np.uint8] | str]] = deque()
     try:
         for entry in entries:
@@ -163,6 +191,8 @@ def _counted(items: Iterable[T], done: int, bar: Progress) -> Iterator[T]:
 
 
 def _decode(entry: Entry, short_side: int) -> NDArray[np.uint8] | str:
+    if callable(entry.content):
+        return entry.content(short_side)
     try:
         return load_image(entry.content, name=entry.name, short_side=short_side).rgb
     except ImageError as error:

@@ -1,44 +1,67 @@
-"""Procedural photographs."""
+"""``--data synthetic``: procedural photographs as a source like any other."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 
-from train.backdrops import BACKDROPS, paint_landscape
-from train.lens import expose
-from train.scene import Scene
-from train.things import THINGS
+from nst.errors import UsageError
+from train.entries import Entry
+from train.procedural.picture import VERSION, procedural_picture
 
-VERSION = 1
+NAME = "synthetic"
+COUNT = 2000
+"""Pictures when no number is given."""
+MOST = 1_000_000
+SEED = 0
+"""Of every set, so that all trainings share one cache; the order and the crops have another."""
 
-
-def synthetic_picture(seed: int, index: int, size: int) -> NDArray[np.uint8]:
-    """Return picture ``index`` of a series, uint8 ``(size, size, 3)``."""
-    random = np.random.default_rng((seed, index))
-    scene = Scene(random, size)
-    backdrop = _choose(random, BACKDROPS)
-    horizon = backdrop(scene)
-    focus = random.choice([0, 0, 0, 0, 1, 1.5, 3]) * scene.unit
-    scene.blur(focus)
-    count = int(np.clip(random.lognormal(np.log(14), 0.7), 1, 60))
-    largest, smallest = size * random.uniform(0.15, 0.5), size * 0.012
-    radii = (largest**-2 + random.uniform(0, 1, count) * (smallest**-2 - largest**-2)) ** -0.5
-    # Sizes fall as the cube, and each octave is equally present; the far ones come first.
-    radii = np.exp(random.uniform(np.log(smallest * 2.5), np.log(largest), count))
-    rows = np.sort(random.uniform(horizon * 0.8, size * 1.05, count))
-    mixed = backdrop is not paint_landscape or random.random() < 0.3
-    chosen = [_choose(random, THINGS) for _ in range(int(random.integers(2, 8)))]
-    for number, (y, r) in enumerate(zip(rows, radii, strict=True)):
-        if number == count * 2 // 3:
-            scene.blur(0.5 * focus)
-        thing = chosen[int(random.integers(len(chosen)))]
-        x = random.uniform(-0.05, 1.05) * size
-        row = random.uniform(0, size) if mixed and random.random() < 0.5 else y - 0.8 * r
-        thing(scene, x, row, r)
-    return expose(random, scene.pixels)
+_GIVEN = re.compile(rf"{NAME}(:(?P<count>.*))?")
 
 
-def _choose(random, table):
-    weights = np.array([weight for _, weight in table])
-    return table[int(random.choice(len(table), p=weights / weights.sum()))][0]
+@dataclass(frozen=True)
+class Synthetic:
+    """The first pictures of an endless series."""
+
+    name: str
+    count: int
+    is_made = True
+
+    @classmethod
+    def of(cls, given: str) -> Synthetic:
+        """Read ``synthetic`` or ``synthetic:COUNT``.
+
+        Raises:
+            UsageError: The count is none.
+        """
+        match = _GIVEN.fullmatch(given)
+        count = match["count"] if match else None
+        if count is None:
+            return cls(given, COUNT)
+        if not (count.isascii() and count.isdigit() and 1 <= int(count) <= MOST):
+            raise UsageError(
+                f"--data {given}: {NAME}:COUNT takes a number of pictures from 1 to {MOST:,}"
+            )
+        return cls(given, int(count))
+
+    @property
+    def identity(self) -> str:
+        """Of what makes the pictures, and how many there are."""
+        text = f"procedural pictures, version {VERSION}, seed {SEED}, {self.count}"
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def __len__(self) -> int:
+        return self.count
+
+    def entries(self, first: int) -> Iterator[Entry]:
+        """Yield the recipes from one on."""
+        for index in range(first, self.count):
+            yield Entry(f"picture {index}", partial(procedural_picture, SEED, index))
+
+
+def is_synthetic(given: str) -> bool:
+    """Whether ``--data`` names procedural pictures; a folder of that name is ``./synthetic``."""
+    return _GIVEN.fullmatch(given) is not None

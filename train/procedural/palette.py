@@ -1,8 +1,8 @@
 """Colours of procedural photographs: what surfaces are made of and how they vary.
 
 Colours are a luma Y and two differences, B - Y and R - Y, as in BT.601: in photographs the
-differences are small, lean to orange and blue (correlation -0.6), have heavy tails, and a picture has
-a tint of its own. The figures were taken from photographs of MS-COCO.
+differences are small, lean to orange and blue (correlation -0.6), have heavy tails, and a
+picture has a tint of its own. The figures were taken from photographs of MS-COCO.
 """
 
 from __future__ import annotations
@@ -13,9 +13,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from train import textures
+from train.procedural import textures
+from train.procedural.fields import KINDS
 
-_AXES = np.array([(0.90, -0.44), (0.44, 0.90)])
+_AXES = np.array([(0.82, -0.57), (0.57, 0.82)])
 """Orange to blue, green to magenta."""
 
 
@@ -27,7 +28,7 @@ def to_rgb(y: NDArray[np.float64], chroma: NDArray[np.float64]) -> NDArray[np.fl
     room = np.where(away > 0, 1 - y[..., None], y[..., None])
     share = np.min(room / np.maximum(np.abs(away), 1e-6), axis=-1, keepdims=True)
     rgb = y[..., None] + away * np.minimum(1, share)
-    return np.clip(rgb, 0, 1).astype(np.float32)
+    return np.asarray(np.clip(rgb, 0, 1), np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +39,7 @@ class Material:
     chroma: NDArray[np.float64]
     """(2,) B - Y and R - Y."""
     kind: str
-    """Texture, one of ``train.textures.KINDS``."""
+    """Texture, one of ``train.procedural.fields.KINDS``."""
     contrast: float
     """Relative deviation of the luma."""
     other: NDArray[np.float64] | None = None
@@ -104,11 +105,11 @@ class Palette:
     @classmethod
     def draw(cls, random: np.random.Generator) -> Palette:
         """Draw one."""
-        tint = np.array([-0.035, 0.02]) + random.normal(0, (0.075, 0.03)) @ _AXES
-        saturation = float(np.clip(random.lognormal(np.log(0.07), 0.5), 0.0, 0.25))
+        tint = np.array([-0.035, 0.02]) + random.normal(0, (0.05, 0.02)) @ _AXES
+        saturation = float(np.clip(random.lognormal(np.log(0.08), 0.5), 0.0, 0.25))
         count = int(random.integers(2, 6))
         hues = _chroma(random, saturation, count)
-        key = float(np.clip(random.normal(0.45, 0.09), 0.2, 0.7))
+        key = float(np.clip(random.normal(0.46, 0.07), 0.25, 0.7))
         spread = float(np.clip(random.normal(0.25, 0.05), 0.12, 0.35))
         return cls(tint, saturation, key, spread, hues)
 
@@ -116,8 +117,8 @@ class Palette:
         """Draw a chroma, (2,): one that comes back, or a new one."""
         if random.random() < 0.6:
             chosen = self.hues[int(random.integers(len(self.hues)))]
-            return self.tint + chosen * random.uniform(0.6, 1.3)
-        return self.tint + _chroma(random, self.saturation, 1)[0]
+            return np.asarray(self.tint + chosen * random.uniform(0.6, 1.3))
+        return np.asarray(self.tint + _chroma(random, self.saturation, 1)[0])
 
     def luma(self, random: np.random.Generator) -> float:
         """Draw a luma."""
@@ -145,8 +146,8 @@ class Palette:
         """
         kinds = kinds or ALL
         if contrast is None:
-            plain = random.random() < 0.25
-            contrast = 0.03 * random.lognormal(0, 0.6) if plain else random.lognormal(-1.45, 0.6)
+            plain = random.random() < 0.33
+            contrast = 0.03 * random.lognormal(0, 0.6) if plain else random.lognormal(-1.15, 0.5)
         other = None
         if random.random() < 0.2:
             other = np.array([self.luma(random), *self.chroma(random)])
@@ -156,16 +157,26 @@ class Palette:
             kinds[int(random.integers(len(kinds)))],
             min(float(contrast), 0.8),
             other,
-            scale=float(np.exp(random.uniform(np.log(0.45), np.log(2.6)))),
-            angle=float(random.normal(0, 0.1) if upright else random.uniform(0, 2 * np.pi)),
+            scale=float(np.exp(random.uniform(np.log(0.5), np.log(3.2)))),
+            angle=float(
+                random.normal(0, 0.1)
+                if upright or random.random() < 0.5
+                else random.uniform(0, 2 * np.pi)
+            ),
         )
 
 
-ALL = tuple(textures.KINDS)
+ALL = tuple(KINDS)
+CLOTH = ("folds", "weave", "stripes", "plaid", "plaster", "dots", "ribs", "clouds", "fur")
+LEAVES = ("foliage", "bush", "thicket", "crumbs", "grass")
+SKIN = ("clouds", "haze", "plaster")
+HARD = ("clouds", "haze", "plaster", "brushed", "marble", "stone", "sand")
+FRONTS = ("windows", "offices", "bricks", "plaster", "stone", "city", "planks")
+COATS = ("fur", "hair", "plaster", "stone", "grass")
 
 
 def _chroma(random: np.random.Generator, saturation: float, count: int) -> NDArray[np.float64]:
     """Draw chroma with heavy tails, (count, 2)."""
     size = random.gamma(1.2, 1 / 1.2, (count, 1)) * saturation
-    drawn: NDArray[np.float64] = (random.standard_normal((count, 2)) * (1.35, 0.6) * size) @ _AXES
+    drawn: NDArray[np.float64] = (random.standard_normal((count, 2)) * (1.35, 0.5) * size) @ _AXES
     return drawn

@@ -1,107 +1,22 @@
-"""Textures for procedural photographs: grey fields that surfaces are covered with.
+"""Fields that textures are made of: noise, leaves, strokes, cells, bricks, cloth, letters.
 
-Each is made once a process from a seed of its own, 512 px wide, and mirrored so that it can be
-continued without a seam. A surface cuts a piece out of one, scaled and turned.
+Each kind has a seed of its own, so that a texture is the same in every picture.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
 Field = NDArray[np.float32]
-"""(H, W), any range; what is kept is scaled to a mean of 128 and a deviation of 50 of 255."""
+"""(H, W), any range."""
 
 SIDE = 512
-"""Of a texture, px; mirrored to twice as much."""
-
-
-def piece(
-    kind: str, random: np.random.Generator, height: int, width: int, *, scale: float, angle: float
-) -> NDArray[np.uint8]:
-    """Cut a piece out of a texture at a random place, uint8 ``(height, width)``.
-
-    Args:
-        kind: One of ``KINDS``.
-        random: Where from.
-        height: Rows.
-        width: Columns.
-        scale: Texture pixels to a pixel of the piece; above 1 it is reduced without aliasing.
-        angle: By which it is turned, radians.
-    """
-    scale = min(scale, 1.9 * SIDE / math.hypot(height, width))
-    level = min(3, max(0, math.floor(math.log2(scale) + 0.5)))
-    image = _levels(kind)[level]
-    step = scale / 2**level
-    reach = step * math.hypot(height, width) / 2
-    x, y = (random.uniform(min(reach, s / 2), max(s - reach, s / 2)) for s in image.size)
-    a, b = step * math.cos(angle), step * math.sin(angle)
-    start = (x - (a * width + b * height) / 2, y - (-b * width + a * height) / 2)
-    matrix = (a, b, start[0], -b, a, start[1])
-    cut = image.transform(
-        (width, height), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
-    )
-    return np.asarray(cut)
-
-
-def plane(
-    kind: str, random: np.random.Generator, height: int, width: int, *, far: float, near: float
-) -> NDArray[np.uint8]:
-    """Cut a piece as of a plane that recedes upwards, uint8 ``(height, width)``.
-
-    Args:
-        kind: One of ``KINDS``.
-        random: Where from.
-        height: Rows.
-        width: Columns.
-        far: Texture pixels to a pixel in the first row.
-        near: The same in the last row.
-    """
-    far = min(far, 1.8 * SIDE / width)
-    near = min(near, far)
-    level = min(3, max(0, math.floor(math.log2(0.7 * far) + 0.5)))
-    image = _levels(kind)[level]
-    far, near = far / 2**level, near / 2**level
-    # One pixel below the horizon lies at 1 / (1 + g y): its scale falls as the square of depth.
-    g = (far / near - 1) / height
-    middle = image.size[0] / 2 + random.uniform(-0.05, 0.05) * SIDE
-    top = random.uniform(0.05, 0.95) * (image.size[1] - min(far * height, image.size[1]))
-    depth = min(far * height, image.size[1] - top - 1)
-    # u = middle + far (x - width / 2) / (1 + g y), v = top + depth (1 - 1 / (1 + g y)) / (...)
-    share = depth / (1 - 1 / (1 + g * height)) if g > 0 else depth
-    matrix = (
-        far,
-        middle * g,
-        middle - far * width / 2,
-        0.0,
-        (top + share) * g if g > 0 else depth / height,
-        top,
-        0.0,
-        g,
-    )
-    cut = image.transform(
-        (width, height), Image.Transform.PERSPECTIVE, matrix, Image.Resampling.BILINEAR
-    )
-    return np.asarray(cut)
-
-
-@lru_cache(maxsize=256)
-def _levels(kind: str) -> list[Image.Image]:
-    """The texture and its reductions by 2, 4 and 8."""
-    kinds = list(KINDS)
-    random = np.random.default_rng((7, kinds.index(kind)))
-    field = KINDS[kind](random)
-    field = field - field.mean()
-    field *= 50 / max(float(field.std()), 1e-6)
-    quarter = np.clip(field + 128, 0, 255).astype(np.uint8)
-    half = np.concatenate([quarter, quarter[:, ::-1]], axis=1)
-    whole = Image.fromarray(np.concatenate([half, half[::-1]]))
-    return [whole, *(whole.reduce(2**n) for n in (1, 2, 3))]
+"""Of a field, px."""
 
 
 def _noise(
@@ -125,35 +40,38 @@ def _noise(
 
 
 def _unit(field: Field) -> Field:
-    return (field - field.mean()) / field.std()
+    return np.asarray((field - field.mean()) / field.std(), np.float32)
 
 
 def _grain(random: np.random.Generator) -> Field:
     """Wood: stretched noise, and years as a sine of it."""
     years = _unit(_noise(random, 1.6, stretch=8))
-    return np.sin(9 * years) * 0.6 + _unit(_noise(random, 0.7, stretch=24)) * 0.6
+    return np.asarray(np.sin(9 * years) + _unit(_noise(random, 0.7, stretch=24)), np.float32)
 
 
 def _folds(random: np.random.Generator) -> Field:
     """Cloth: soft ridges."""
-    return -np.abs(_unit(_noise(random, 2.0, stretch=2.5, low=1))) ** 0.7
+    ridges = np.abs(_unit(_noise(random, 2.0, stretch=2.5, low=1)))
+    return np.asarray(-(ridges**0.7), np.float32)
 
 
 def _water(random: np.random.Generator) -> Field:
     """Ripples that lie level."""
     ripples = _unit(_noise(random, 1.1, stretch=0.25, low=3))
-    return np.abs(ripples) + 0.5 * _unit(_noise(random, 0.8, stretch=0.2))
+    return np.asarray(np.abs(ripples) + 0.5 * _unit(_noise(random, 0.8, stretch=0.2)), np.float32)
 
 
 def _marble(random: np.random.Generator) -> Field:
     """Veins."""
-    return -np.log(0.03 + np.abs(_unit(_noise(random, 1.5))))
+    return np.asarray(-np.log(0.03 + np.abs(_unit(_noise(random, 1.5)))), np.float32)
 
 
 def _cells(random: np.random.Generator, count: int, *, has_tones: bool) -> Field:
     """Pebbles and scales: distances to the two nearest of random points."""
     points = random.uniform(0, SIDE, (count, 2))
-    around = np.concatenate([points + (i * SIDE, j * SIDE) for i in (-1, 0, 1) for j in (-1, 0, 1)])
+    around = np.concatenate(
+        [points + np.array((i, j)) * SIDE for i in (-1, 0, 1) for j in (-1, 0, 1)]
+    )
     tones = np.tile(random.standard_normal(count), 9)
     reach = 3 * SIDE / math.sqrt(count)
     near = ((around > -reach) & (around < SIDE + reach)).all(axis=1)
@@ -174,7 +92,7 @@ def _cells(random: np.random.Generator, count: int, *, has_tones: bool) -> Field
         first[box] = np.minimum(first[box], d)
     edge = np.clip((second - first) / 5, 0, 1)
     round_ = 1 - first * math.sqrt(count) / SIDE
-    return 1.6 * edge + round_ + (0.6 * tone if has_tones else 0)
+    return np.asarray(1.6 * edge + round_ + (0.6 * tone if has_tones else 0), np.float32)
 
 
 def _leaves(
@@ -194,13 +112,9 @@ def _leaves(
         tone = float(np.clip(random.normal(128, 55), 0, 255))
         points = outline(random) * radius
         centre = random.uniform(0, SIDE, 2)
-        for shift in ((0, 0),):
-            at = centre + shift
-            draw.polygon([(float(x), float(y)) for x, y in points + at], fill=int(tone))
-            inner = points * 0.6 - radius * 0.15
-            draw.polygon(
-                [(float(x), float(y)) for x, y in inner + at], fill=int(min(255, tone * 1.25))
-            )
+        draw.polygon((points + centre).ravel().tolist(), fill=int(tone))
+        lit = points * 0.6 - radius * 0.15
+        draw.polygon((lit + centre).ravel().tolist(), fill=int(min(255, tone * 1.25)))
     return np.asarray(image.filter(ImageFilter.GaussianBlur(0.7)), np.float32)
 
 
@@ -230,7 +144,7 @@ def _ellipse(ratio: float, angle: float) -> NDArray[np.float64]:
 
 def _turned(points: NDArray[np.float64], angle: float) -> NDArray[np.float64]:
     c, s = math.cos(angle), math.sin(angle)
-    return points @ np.array([(c, s), (-s, c)])
+    return np.asarray(points @ np.array([(c, s), (-s, c)]), np.float64)
 
 
 def _strokes(
@@ -287,7 +201,7 @@ def _weave(random: np.random.Generator) -> Field:
     """Threads over and under."""
     y, x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) * (2 * math.pi / SIDE)
     over = np.sin(48 * x) * np.sin(48 * y)
-    return over + 0.8 * _unit(_noise(random, 0.8))
+    return np.asarray(over + 0.8 * _unit(_noise(random, 0.8)), np.float32)
 
 
 def _letters(random: np.random.Generator) -> Field:
@@ -344,10 +258,8 @@ def _spots(random: np.random.Generator, *, count: int, radius: float) -> Field:
 
 def _mixed(random: np.random.Generator, parts: Sequence[Field]) -> Field:
     """Some parts, each where a slow noise is highest."""
-    slow = np.stack([_noise(random, 1.8) for _ in parts])
-    return np.take_along_axis(
-        np.stack([_unit(part) for part in parts]), slow.argmax(axis=0)[None], axis=0
-    )[0]
+    slow = np.stack([_noise(random, 1.8) for _ in parts]).argmax(axis=0)
+    return np.asarray(np.choose(slow, [_unit(part) for part in parts]), np.float32)
 
 
 KINDS: dict[str, Callable[[np.random.Generator], Field]] = {
@@ -366,14 +278,14 @@ KINDS: dict[str, Callable[[np.random.Generator], Field]] = {
     "pebbles": lambda r: _cells(r, 700, has_tones=True),
     "cobbles": lambda r: _cells(r, 130, has_tones=True),
     "scales": lambda r: _cells(r, 1800, has_tones=False),
-    "foliage": lambda r: _leaves(r, _blade, smallest=3, largest=26, count=9000),
-    "bush": lambda r: _leaves(r, _blade, smallest=5, largest=40, count=3500),
+    "foliage": lambda r: _leaves(r, _blade, smallest=3, largest=26, count=6000),
+    "bush": lambda r: _leaves(r, _blade, smallest=5, largest=40, count=2500),
     "heap": lambda r: _leaves(r, _oval, smallest=4, largest=70, count=1900),
-    "crumbs": lambda r: _leaves(r, _oval, smallest=2, largest=16, count=9000),
+    "crumbs": lambda r: _leaves(r, _oval, smallest=2, largest=16, count=5000),
     "city": lambda r: _leaves(r, _slab, smallest=4, largest=80, count=1900),
     "shards": lambda r: _leaves(r, _shard, smallest=4, largest=70, count=1900),
-    "grass": lambda r: _strokes(r, count=14000, length=26, spread=0.25, width=2),
-    "fur": lambda r: _strokes(r, count=16000, length=18, spread=0.9, width=1),
+    "grass": lambda r: _strokes(r, count=10000, length=26, spread=0.25, width=2),
+    "fur": lambda r: _strokes(r, count=11000, length=18, spread=0.9, width=1),
     "hair": lambda r: _strokes(r, count=9000, length=90, spread=0.15, width=1),
     "straw": lambda r: _strokes(r, count=5000, length=50, spread=1.6, width=3),
     "bricks": lambda r: _bricks(r, rows=22, columns=9, shift=0.5),
@@ -390,12 +302,12 @@ KINDS: dict[str, Callable[[np.random.Generator], Field]] = {
     "bokeh": lambda r: _spots(r, count=160, radius=14),
     "dots": lambda r: _spots(r, count=900, radius=4),
     "meadow": lambda r: _mixed(
-        r, [_strokes(r, count=14000, length=14, spread=0.3, width=2), _noise(r, 0.8)]
+        r, [_strokes(r, count=10000, length=14, spread=0.3, width=2), _noise(r, 0.8)]
     ),
     "thicket": lambda r: _mixed(
         r,
         [
-            _leaves(r, _blade, smallest=2, largest=14, count=12000),
+            _leaves(r, _blade, smallest=2, largest=14, count=5000),
             _leaves(r, _blade, smallest=6, largest=40, count=3000),
             _noise(r, 1),
         ],

@@ -17,7 +17,14 @@ Polygon = NDArray[np.float64]
 def turned(points: Polygon, angle: float) -> Polygon:
     """Turn around the origin."""
     c, s = math.cos(angle), math.sin(angle)
-    return points @ np.array([(c, s), (-s, c)])
+    result: Polygon = points @ np.array([(c, s), (-s, c)])
+    return result
+
+
+def moved(points: Polygon, x: float, y: float) -> Polygon:
+    """Shift to the right and down."""
+    result: Polygon = points + np.array((x, y))
+    return result
 
 
 def ellipse(ratio: float = 1.0, count: int = 40) -> Polygon:
@@ -51,7 +58,8 @@ def blob(random: np.random.Generator, rough: float, count: int = 72) -> Polygon:
     angles = np.linspace(0, 2 * math.pi, count, endpoint=False)
     radius = 1 + (size * np.cos(angles[:, None] * harmonics + phase)).sum(axis=1)
     radius = np.clip(radius, 0.25, 1.8)
-    return np.stack([np.cos(angles), np.sin(angles)], axis=1) * radius[:, None]
+    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
+    return np.asarray(circle * radius[:, None])
 
 
 def shard(random: np.random.Generator) -> Polygon:
@@ -80,7 +88,7 @@ def arc(start: Polygon, end: Polygon, sag: float, count: int = 12) -> Polygon:
     """A bent line between two points; ``sag`` as a share of its length, ``(count, 2)``."""
     t = np.linspace(0, 1, count)[:, None]
     way = end - start
-    return start + way * t + np.array([-way[1], way[0]]) * (4 * sag * t * (1 - t))
+    return np.asarray(start + way * t + np.array([-way[1], way[0]]) * (4 * sag * t * (1 - t)))
 
 
 def any_shape(random: np.random.Generator) -> Polygon:

@@ -1,4 +1,4 @@
-"""What stands behind the things of a procedural photograph: a landscape, a room, a wall, a table."""
+"""What stands behind the things of a procedural photograph: landscape, room, wall, table."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from collections.abc import Callable
 
 import numpy as np
 
-from train import textures
-from train.palette import Material
-from train.scene import Scene
-from train.silhouettes import blob, box
-from train.things import FRONTS, HARD, LEAVES, put_building, put_tree
+from train.procedural import textures
+from train.procedural.palette import FRONTS, HARD, LEAVES, Material
+from train.procedural.scene import Scene
+from train.procedural.silhouettes import blob, box, moved
+from train.procedural.structures import put_building, put_tree
 
 GROUNDS = (
-    "grass meadow sand pebbles water stone straw cobbles tiles planks plaster haze mosaic".split()
+    *("grass", "meadow", "sand", "pebbles", "water", "stone", "straw", "cobbles", "tiles"),
+    *("planks", "plaster", "haze", "mosaic"),
 )
 FLOORS = ("planks", "tiles", "plaster", "grain", "weave", "mosaic", "clouds", "marble", "haze")
 WALLS = ("clouds", "plaster", "haze", "tiles", "bricks", "stripes", "planks", "mosaic", "folds")
@@ -25,9 +26,7 @@ def lay_ground(scene: Scene, material: Material, horizon: float) -> None:
     height = scene.size - top
     near = scene.random.uniform(0.25, 1.1) / scene.unit
     far = near * scene.random.uniform(1.5, 7)
-    grey = textures.plane(
-        material.kind, scene.random, height, scene.size, far=far, near=near
-    )
+    grey = textures.plane(material.kind, scene.random, height, scene.size, far=far, near=near)
     light = 1 + scene.random.normal(0, 0.2) * np.linspace(-1, 1, height, dtype=np.float32)
     scene.pixels[top:] = material.ramp[grey] * light[:, None, None].astype(np.float32)
 
@@ -56,8 +55,7 @@ def paint_landscape(scene: Scene) -> float:
         haze = random.uniform(0.2, 0.6)
         hill = scene.palette.material(random, (*LEAVES, "stone", "haze"), y=haze, upright=True)
         scene.put([np.concatenate([line, foot])], hill)
-    kinds = tuple(GROUNDS)
-    ground = scene.palette.material(random, kinds, upright=True)
+    ground = scene.palette.material(random, GROUNDS, upright=True)
     if ground.kind in ("grass", "meadow", "straw") and random.random() < 0.7:
         chroma = np.array([-0.16, random.uniform(-0.05, 0.06)]) * random.uniform(0.4, 1.2)
         ground = scene.palette.material(
@@ -83,13 +81,11 @@ def paint_room(scene: Scene) -> float:
     scene.cover(wall, ramp=random.normal(0, 0.2))
     corner = size * random.uniform(-0.2, 1.2)
     slant = size * random.normal(0, 0.15)
-    side = np.array(
-        [(corner, -5), (size + 5, -5), (size + 5, horizon + slant), (corner, horizon)]
-    )
+    side = np.array([(corner, -5), (size + 5, -5), (size + 5, horizon + slant), (corner, horizon)])
     scene.put([side], scene.palette.material(random, WALLS, y=wall.y * 0.75, chroma=wall.chroma))
     lay_ground(scene, scene.palette.material(random, FLOORS, upright=True), horizon)
     edge = np.array([(-5, horizon - 3), (size + 5, horizon - 3 + slant * 0.2)])
-    band = np.concatenate([edge, edge[::-1] + (0, random.uniform(2, 8) * scene.unit)])
+    band = np.concatenate([edge, moved(edge[::-1], 0, random.uniform(2, 8) * scene.unit)])
     scene.put([band], scene.palette.material(random, HARD))
     if random.random() < 0.5:
         x, y = random.uniform(0.1, 0.9) * size, random.uniform(0.1, 0.4) * size

@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFilter
 
-from train.palette import Material, Palette
-from train.silhouettes import Polygon
+from train.procedural import textures
+from train.procedural.palette import Material, Palette
+from train.procedural.silhouettes import Polygon
 
 _PLAIN_PX = 7
 """Surfaces smaller than this get one colour."""
@@ -97,6 +98,14 @@ class Scene:
         mask = _mask(moved, frame).filter(ImageFilter.BoxBlur(float(0.3 + 0.5 * reach)))
         view = self.pixels[top : top + height, left : left + width]
         view *= 1 - np.asarray(mask, np.float32)[..., None] * np.float32(self.shade / 255)
+
+    def weather(self, kind: str, contrast: float, scale: float) -> None:
+        """Let light and dirt vary over the whole picture, relative deviation ``contrast``."""
+        grey = textures.piece(
+            kind, self.random, self.size, self.size, scale=scale / self.unit, angle=0.0
+        )
+        table = np.exp(contrast * (np.arange(256) - 128) / 50).astype(np.float32)
+        self.pixels *= table[grey][..., None]
 
     def glow(self, x: float, y: float, radius: float, strength: float) -> None:
         """Add a soft light."""
