@@ -21,6 +21,7 @@ import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -179,6 +180,11 @@ def _decoded(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that makes pictures has ended, perhaps for want of memory; each takes about"
+            " 200 MB: give --workers 1 or another small number"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 

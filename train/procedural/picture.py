@@ -41,7 +41,7 @@ def procedural_picture(seed: int, index: int, size: int) -> NDArray[np.uint8]:
         x = random.uniform(-0.05, 1.05) * size
         row = random.uniform(0, size) if mixed and random.random() < 0.5 else y - 0.8 * r
         thing(scene, x, row, r)
-    scene.weather("clouds", random.uniform(0.05, 0.25), random.uniform(0.5, 1.7))
+    scene.weather("clouds", random.uniform(0.03, 0.16), random.uniform(0.5, 1.7))
     fine = ("stone", "plaster", "sand", "crumbs")[int(random.integers(4))]
     scene.weather(fine, random.choice([0.0, 0.02, 0.05]), random.uniform(0.8, 1.7))
     return expose(random, scene.pixels)

@@ -83,10 +83,13 @@ class Scene:
         piece = material.cut(self.random, height, width, self.unit)
         if ramp is None:
             ramp = self.random.normal(0, 0.18)
-        piece *= self._ramp(height, width, ramp)
+        light = self._ramp(height, width, ramp)
         if relief and min(height, width) > 5:
-            piece *= _relief(mask, self.light, relief)
-        view += share * (piece - view)
+            light = light * _relief(mask, self.light, relief)
+        piece *= light
+        piece -= view
+        piece *= share
+        view += piece
 
     def darken(self, polygons: Sequence[Polygon], reach: float) -> None:
         """Cast the shadow of an outline, away from the light by ``reach`` px."""
@@ -141,9 +144,14 @@ class Scene:
 
     def _ramp(self, height: int, width: int, amount: float) -> NDArray[np.float32]:
         """Light that changes evenly, (height, width, 1) around 1."""
-        rows = np.linspace(-1, 1, height, dtype=np.float32)[:, None] * np.float32(self.light[1])
-        columns = np.linspace(-1, 1, width, dtype=np.float32)[None] * np.float32(self.light[0])
-        return (1 + np.float32(amount) * (rows + columns))[..., None]
+        rows = _even(height) * np.float32(amount * self.light[1]) + np.float32(1)
+        columns = _even(width) * np.float32(amount * self.light[0])
+        return (rows[:, None] + columns)[..., None]
+
+
+def _even(count: int) -> NDArray[np.float32]:
+    """From -1 to 1 in even steps, (count,)."""
+    return np.arange(count, dtype=np.float32) * np.float32(2 / max(1, count - 1)) - np.float32(1)
 
 
 def _mask(polygons: Sequence[Polygon], frame: tuple[int, int, int, int]) -> Image.Image:
@@ -162,8 +170,11 @@ def _relief(mask: Image.Image, light: NDArray[np.float64], strength: float) -> N
     small = (max(4, min(40, width // 3)), max(4, min(40, height // 3)))
     blur = max(1.0, min(small) / 5)
     bump = mask.resize(small, Image.Resampling.BOX).filter(ImageFilter.GaussianBlur(float(blur)))
-    rows, columns = np.gradient(np.asarray(bump, np.float32))
-    slope = -(columns * light[0] + rows * light[1]) * (blur / 128)
+    height_of = np.asarray(bump, np.float32)
+    slope = np.zeros_like(height_of)
+    slope[:, 1:-1] = (height_of[:, :-2] - height_of[:, 2:]) * np.float32(light[0])
+    slope[1:-1] += (height_of[:-2] - height_of[2:]) * np.float32(light[1])
+    slope *= np.float32(blur / 256)
     image = Image.fromarray((128 + 127 * np.clip(slope, -1, 1)).astype(np.uint8))
     lit = np.asarray(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
     return np.maximum(0.1, 1 + np.float32(strength) * (lit - 128) / 64)[..., None]
