@@ -25,7 +25,7 @@ def expose(random: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[
     gain = np.exp(random.normal(0.0, 0.1, 1) + random.normal(0, 0.03, 3)).astype(np.float32)
     pixels = pixels * gain
     curve = np.linspace(0, 2, 1024, dtype=np.float32)
-    steep = np.float32(random.uniform(0.0, 0.5))
+    steep = np.float32(random.uniform(0.0, 0.35))
     toned = np.where(curve < 0.8, curve, 0.8 + 0.2 * np.tanh((curve - 0.8) / 0.2)) ** np.float32(
         np.exp(random.normal(0, 0.12))
     )
@@ -39,7 +39,7 @@ def expose(random: np.random.Generator, pixels: NDArray[np.float32]) -> NDArray[
         image = image.filter(ImageFilter.GaussianBlur(float(soft) * unit))
     if random.random() < 0.6:
         image = image.filter(ImageFilter.UnsharpMask(0.8 * unit, int(random.integers(30, 110)), 1))
-    noise = random.choice([0.4, 1.0, 2.0, 4.0, 7.0], p=[0.35, 0.3, 0.2, 0.11, 0.04])
+    noise = random.choice([0.4, 1.0, 2.0, 4.0, 7.0], p=[0.35, 0.32, 0.2, 0.11, 0.02])
     grain = random.standard_normal((size, size, 1), np.float32) * np.float32(noise)
     noisy = np.asarray(image, np.float32) + grain
     return np.clip(noisy + 0.5, 0, 255).astype(np.uint8)

@@ -147,7 +147,7 @@ class Palette:
         kinds = kinds or ALL
         if contrast is None:
             plain = random.random() < 0.33
-            contrast = 0.03 * random.lognormal(0, 0.6) if plain else random.lognormal(-1.15, 0.5)
+            contrast = 0.03 * random.lognormal(0, 0.6) if plain else random.lognormal(-1.25, 0.42)
         other = None
         if random.random() < 0.2:
             other = np.array([self.luma(random), *self.chroma(random)])
@@ -177,6 +177,6 @@ COATS = ("fur", "hair", "plaster", "stone", "grass")
 
 def _chroma(random: np.random.Generator, saturation: float, count: int) -> NDArray[np.float64]:
     """Draw chroma with heavy tails, (count, 2)."""
-    size = random.gamma(1.2, 1 / 1.2, (count, 1)) * saturation
+    size = np.minimum(random.gamma(1.2, 1 / 1.2, (count, 1)), 2.5) * saturation
     drawn: NDArray[np.float64] = (random.standard_normal((count, 2)) * (1.35, 0.5) * size) @ _AXES
     return drawn

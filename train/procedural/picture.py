@@ -27,7 +27,7 @@ def procedural_picture(seed: int, index: int, size: int) -> NDArray[np.uint8]:
     horizon = backdrop(scene)
     focus = random.choice([0, 0, 0, 0, 1, 1.5, 3]) * scene.unit
     scene.blur(focus)
-    count = int(np.clip(random.lognormal(np.log(14), 0.7), 1, 60))
+    count = int(np.clip(random.lognormal(np.log(14), 0.6), 2, 50))
     largest, smallest = size * random.uniform(0.15, 0.5), size * 0.012
     # Each octave of sizes is equally present; the far ones come first.
     radii = np.exp(random.uniform(np.log(smallest * 2.5), np.log(largest), count))
