@@ -13,7 +13,7 @@ from train.entries import Entry
 from train.procedural.picture import VERSION, procedural_picture
 
 NAME = "synthetic"
-COUNT = 2000
+COUNT = 1200
 """Pictures when no number is given."""
 MOST = 1_000_000
 SEED = 0

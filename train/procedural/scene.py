@@ -13,8 +13,8 @@ from train.procedural import textures
 from train.procedural.palette import Material, Palette
 from train.procedural.silhouettes import Polygon
 
-_PLAIN_PX = 7
-"""Surfaces smaller than this get one colour."""
+_PLAIN_PX = 10
+"""Surfaces smaller than this, in a picture of 288 px, get one colour and no relief."""
 
 
 class Scene:
@@ -70,7 +70,7 @@ class Scene:
         if frame is None:
             return
         top, left, height, width = frame
-        if shadow > 0.7 and max(height, width) > _PLAIN_PX:
+        if shadow > 0.7 and max(height, width) > _PLAIN_PX * self.unit:
             self.darken(polygons, shadow)
         mask = _mask(polygons, frame)
         view = self.pixels[top : top + height, left : left + width]
@@ -84,7 +84,7 @@ class Scene:
         if ramp is None:
             ramp = self.random.normal(0, 0.18)
         light = self._ramp(height, width, ramp)
-        if relief and min(height, width) > 5:
+        if relief and min(height, width) > _PLAIN_PX * self.unit:
             light = light * _relief(mask, self.light, relief)
         piece *= light
         piece -= view
@@ -134,8 +134,8 @@ class Scene:
         self, polygons: Sequence[Polygon], margin: float
     ) -> tuple[int, int, int, int] | None:
         """Top, left, height and width of the part of the picture that is touched."""
-        low = np.min([points.min(axis=0) for points in polygons], axis=0) - margin
-        high = np.max([points.max(axis=0) for points in polygons], axis=0) + margin
+        points = polygons[0] if len(polygons) == 1 else np.concatenate(polygons)
+        low, high = points.min(axis=0) - margin, points.max(axis=0) + margin
         left, top = (max(0, math.floor(v)) for v in low)
         right, bottom = (min(self.size, math.ceil(v)) for v in high)
         if left >= right or top >= bottom:
