@@ -13,14 +13,10 @@ that build the same cache at once only do some of the work twice.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-import threading
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -36,6 +32,7 @@ from nst.files import atomic_write, describe, free_space
 from nst.image import load_image
 from nst.terminal import Progress, format_size
 from train.entries import Entry, Source
+from train.pool import open_pool
 from train.reading import Reading
 
 VERSION = 1
@@ -48,8 +45,6 @@ T = TypeVar("T")
 _PART_BYTES = 90_000_000
 _ASPECT = 1.4
 """Mean of the long side over the short side, to estimate sizes."""
-_MOST_PROCESSES = 61
-"""Windows can wait for no more."""
 _ABANDONED_S = 3600.0
 """A temporary file of this age was left by a process that was killed."""
 
@@ -120,7 +115,7 @@ def _build(
         for _, run in groupby(enumerate(missing), lambda pair: pair[1] - pair[0]):
             numbers = [number for _, number in run]
             entries = islice(source.entries(numbers[0] * part_rows), sum(rows[n] for n in numbers))
-            pool = _pool(source, reading.workers)
+            pool = open_pool(reading.workers, is_made=source.is_made)
             decoded = _decoded(entries, short_side, pool, ahead=part_rows)
             with closing(decoded):
                 pictures = _counted(decoded, length - left, bar)
@@ -142,30 +137,6 @@ def _build(
     }
     _write(place / "index.json", index)
     return index
-
-
-def _pool(source: Source, workers: int) -> Executor:
-    """Threads for what Pillow decodes and scales, which holds no lock; processes for the rest."""
-    if not source.is_made or workers == 1:
-        return ThreadPoolExecutor(workers, thread_name_prefix="decode")
-    return ProcessPoolExecutor(
-        min(workers, _MOST_PROCESSES),
-        mp_context=multiprocessing.get_context("spawn"),  # a fork would copy torch's threads' locks
-        initializer=_begin_process,
-    )
-
-
-def _begin_process() -> None:
-    """Leave Ctrl-C to the process that asked, and end when it does, even if it is killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def end_with_parent() -> None:
-        parent.join()
-        os._exit(1)
-
-    threading.Thread(target=end_with_parent, daemon=True).start()
 
 
 def _decoded(

@@ -20,7 +20,13 @@ T = TypeVar("T")
 
 
 def procedural_picture(seed: int, index: int, size: int) -> NDArray[np.uint8]:
-    """Return picture ``index`` of a series, uint8 ``(size, size, 3)``."""
+    """Return picture ``index`` of a series, uint8 ``(size, size, 3)``.
+
+    Args:
+        seed: Of the series.
+        index: Which one, from 0.
+        size: Side, px; things grow with it, so that another size is nearly the same picture.
+    """
     random = np.random.default_rng((seed, index))
     scene = Scene(random, size)
     backdrop = _choose(random, BACKDROPS)
@@ -29,7 +35,7 @@ def procedural_picture(seed: int, index: int, size: int) -> NDArray[np.uint8]:
     scene.blur(focus)
     count = int(np.clip(random.lognormal(np.log(14), 0.6), 2, 50))
     largest, smallest = size * random.uniform(0.15, 0.5), size * 0.012
-    # Each octave of sizes is equally present; the far ones come first.
+    # Each octave of sizes is equally frequent; what stands lower is nearer and comes later.
     radii = np.exp(random.uniform(np.log(smallest * 2.5), np.log(largest), count))
     rows = np.sort(random.uniform(horizon * 0.8, size * 1.05, count))
     mixed = backdrop is not paint_landscape or random.random() < 0.3
@@ -48,5 +54,6 @@ def procedural_picture(seed: int, index: int, size: int) -> NDArray[np.uint8]:
 
 
 def _choose(random: np.random.Generator, table: Sequence[tuple[T, float]]) -> T:
+    """Return one of several, each with its weight."""
     weights = np.array([weight for _, weight in table])
     return table[int(random.choice(len(table), p=weights / weights.sum()))][0]
