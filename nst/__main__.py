@@ -2,4 +2,5 @@
 
 from nst.cli import main
 
-main()
+if __name__ == "__main__":  # not in the processes that make pictures, which import this
+    main()

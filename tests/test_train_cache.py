@@ -18,8 +18,9 @@ from PIL import Image
 from nst.errors import DataError, OutputError
 from nst.image import load_image
 from train.cache import Cache, open_cache
+from train.entries import Entry, Source
 from train.reading import Reading, default_cache
-from train.sources import Entry, Source, find_sources
+from train.sources import find_sources
 
 SHORT_SIDE = 72
 PART_ROWS = 4
@@ -136,6 +137,7 @@ class Untouchable:
     """A set that is known but not here, as one of the hub that was removed after decoding."""
 
     name = "far away"
+    is_made = False
 
     def __init__(self, identity: str) -> None:
         self.identity = identity
@@ -329,7 +331,7 @@ def test_one_in_a_hundred_may_be_unreadable(
     """By hand: 3 of 300 are 1 %, 4 are more."""
 
     class Repeated:
-        name, identity = "repeated", "ab" * 32
+        name, identity, is_made = "repeated", "ab" * 32, False
 
         def __len__(self) -> int:
             return 300
@@ -349,7 +351,7 @@ def test_one_in_a_hundred_may_be_unreadable(
 
 def test_a_source_that_ends_too_early_is_refused(reading: Reading) -> None:
     class Short:
-        name, identity = "short", "cd" * 32
+        name, identity, is_made = "short", "cd" * 32, False
 
         def __len__(self) -> int:
             return 3

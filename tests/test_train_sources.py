@@ -17,8 +17,9 @@ from PIL import Image
 
 from nst.errors import DataError, UsageError
 from train.data import open_photographs
+from train.entries import Entry, Source
 from train.reading import Reading
-from train.sources import Entry, Parquet, Source, find_sources
+from train.sources import Parquet, find_sources
 
 SIZE = 64
 
@@ -274,11 +275,11 @@ def test_a_damaged_parquet_file_is_an_error_in_one_line(
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
-        ("nowhere/at/all", "no such folder; photographs are coco"),
-        ("/nowhere", "no such folder; photographs are coco"),
-        ("/nowhere/*.parquet", "no such folder; photographs are coco"),
-        ("", "no such folder; photographs are coco"),
-        ("{}/notes.txt", "neither a folder nor a .parquet file; give coco"),
+        ("nowhere/at/all", "no such folder; photographs are synthetic"),
+        ("/nowhere", "no such folder; photographs are synthetic"),
+        ("/nowhere/*.parquet", "no such folder; photographs are synthetic"),
+        ("", "no such folder; photographs are synthetic"),
+        ("{}/notes.txt", "neither a folder nor a .parquet file; give synthetic"),
         ("{}/empty", "no photographs in it"),
     ],
 )

@@ -3,5 +3,6 @@
 from nst.terminal import border
 from train.cli import app
 
-with border():
-    app()
+if __name__ == "__main__":  # not in the processes that make pictures, which import this
+    with border():
+        app()

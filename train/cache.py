@@ -16,7 +16,8 @@ import json
 import time
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from itertools import groupby, islice
@@ -30,8 +31,9 @@ from nst.errors import DataError, ImageError, OutputError
 from nst.files import atomic_write, describe, free_space
 from nst.image import load_image
 from nst.terminal import Progress, format_size
+from train.entries import Entry, Source
+from train.pool import open_pool
 from train.reading import Reading
-from train.sources import Entry, Source
 
 VERSION = 1
 """Raised when the files or the pixels change: caches of another version are not looked at."""
@@ -102,17 +104,19 @@ def _build(
     parts = {n: part for n, count in enumerate(rows) if (part := _whole_part(place, n, count))}
     missing = [number for number in range(len(rows)) if number not in parts]
     left = sum(rows[number] for number in missing)
+    doing, what = ("making", "pictures") if source.is_made else ("decoding", "photographs")
     if missing:
         _prepare(place, _estimate(left, short_side), source.name)
         reading.announce(
-            f"{source.name}: decoding {left:,} photographs once, about"
+            f"{source.name}: {doing} {left:,} {what} once, about"
             f" {format_size(_estimate(left, short_side))}, to {place}"
         )
-    with reading.progress(f"decoding {source.name}", length) as bar:
+    with reading.progress(f"{doing} {source.name}", length) as bar:
         for _, run in groupby(enumerate(missing), lambda pair: pair[1] - pair[0]):
             numbers = [number for _, number in run]
             entries = islice(source.entries(numbers[0] * part_rows), sum(rows[n] for n in numbers))
-            decoded = _decoded(entries, short_side, reading.workers, ahead=part_rows)
+            pool = open_pool(reading.workers, is_made=source.is_made)
+            decoded = _decoded(entries, short_side, pool, ahead=part_rows)
             with closing(decoded):
                 pictures = _counted(decoded, length - left, bar)
                 for number in numbers:
@@ -136,13 +140,9 @@ def _build(
 
 
 def _decoded(
-    entries: Iterable[Entry], short_side: int, workers: int, *, ahead: int
+    entries: Iterable[Entry], short_side: int, pool: Executor, *, ahead: int
 ) -> Generator[NDArray[np.uint8] | str, None, None]:
-    """Yield each photograph in its turn, uint8 ``(H, W, 3)``, or why it cannot be read.
-
-    Threads do it: Pillow holds no lock while it decodes and scales.
-    """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="decode")
+    """Yield each photograph in its turn, uint8 ``(H, W, 3)``, or why it cannot be read."""
     waiting: deque[Future[NDArray[np.uint8] | str]] = deque()
     try:
         for entry in entries:
@@ -151,6 +151,11 @@ def _decoded(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise DataError(
+            "a process that makes pictures has ended, perhaps for want of memory; each takes about"
+            " 200 MB: give --workers 1 or another small number"
+        ) from error
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -163,6 +168,8 @@ def _counted(items: Iterable[T], done: int, bar: Progress) -> Iterator[T]:
 
 
 def _decode(entry: Entry, short_side: int) -> NDArray[np.uint8] | str:
+    if callable(entry.content):
+        return entry.content(short_side)
     try:
         return load_image(entry.content, name=entry.name, short_side=short_side).rgb
     except ImageError as error:

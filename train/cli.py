@@ -22,13 +22,14 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
+SYNTHETIC = "synthetic"
+NO_DATA = (
+    "no --data: training on procedural pictures, --data synthetic; for photographs give --data"
+    " FOLDER, or --data coco --shards 4 (2 GB from the hub)"
+)
+
 PLACES = ("vgg", "device")
 """Settings that may differ when a run is resumed."""
-
-WAYS = (
-    "give photographs with --data coco (MS-COCO from the hub; --shards 4 takes 2 GB of 19) or"
-    " --data FOLDER (searched recursively), or go on with a run by --resume RUN"
-)
 
 
 @app.command()
@@ -41,10 +42,11 @@ def train(
         list[str] | None,
         typer.Option(
             "--data",
-            help="Photographs: coco (MS-COCO from the Hugging Face hub, 19 GB, or 2 GB with"
-            " --shards 4), a folder of pictures, .parquet files (a folder, a file, a pattern), or"
-            " a data set of the hub as owner/name, owner/name@revision or owner/name:column. Give"
-            " it several times to join several.",
+            help="Photographs: a folder of pictures, coco (MS-COCO from the Hugging Face hub, 19"
+            " GB, or 2 GB with --shards 4), .parquet files (a folder, a file, a pattern), a data"
+            " set of the hub as owner/name, owner/name@revision or owner/name:column, or synthetic"
+            " (procedural pictures made here, synthetic:500 for so many; the default). Give it"
+            " several times to join several.",
         ),
     ] = None,
     cache: Annotated[
@@ -83,8 +85,6 @@ def train(
         _refuse_other_settings(style, ctx)
     elif style is None:
         raise UsageError("a style image is missing: nst train STYLE --data FOLDER")
-    elif not data:
-        raise UsageError(WAYS)
 
     with joined_ranks() as ranks:
         reading = Reading(
@@ -100,7 +100,9 @@ def train(
             )
         else:
             assert style is not None
-            assert data
+            if not data:
+                reading.announce(NO_DATA)
+                data = [SYNTHETIC]
             session = new_session(style, data, settings, runs=runs, reading=reading, ranks=ranks)
         _run(session)
     if ranks.is_first and as_json:

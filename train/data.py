@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from nst.errors import UsageError
 from train.cache import Cache, open_cache
+from train.entries import Source
 from train.reading import Reading
-from train.sources import Source
 
 ROOM = 9 / 8
 """The short side of a photograph is this times the crop, so that crops have room to move."""

@@ -38,7 +38,7 @@ from train.run import (
 )
 from train.schedule import CALIBRATION_STEPS, measure_once, measure_step, steps_within
 from train.session import PREVIEW_PHOTOGRAPHS, Session
-from train.sources import find_sources
+from train.sources import find_sources, places_of
 from train.warm_start import start_from
 
 
@@ -121,7 +121,7 @@ def resumed_session(
         reading.announce(note)
     run = run_of(folder, checkpoint.header)
     config = run.config.replace(**places)
-    run = dataclasses.replace(run, config=config, data=_places_of(data) if data else run.data)
+    run = dataclasses.replace(run, config=config, data=places_of(data) if data else run.data)
     if not run.style_file.is_file():
         raise CheckpointError(
             f"{folder}: the style image is gone; put it back, as style.jpg or style.png"
@@ -140,11 +140,6 @@ def resumed_session(
 
     ranks.first_does(go_on)
     return session
-
-
-def _places_of(data: Sequence[str]) -> list[str]:
-    """Write paths so that they can be found from elsewhere."""
-    return [str(Path(name).absolute()) if Path(name).exists() else name for name in data]
 
 
 def _changes(header: Mapping[str, Any], device: torch.device) -> Iterator[str]:
@@ -233,7 +228,7 @@ def _session(
         config=config,
         style_name=style_name_of(style),
         style_sha256=sha256_of(style),
-        data=_places_of(data),
+        data=places_of(data),
         data_identity=inputs.photographs.identity,
         vgg_sha256=inputs.weights.sha256,
         loss_network=inputs.weights.name,

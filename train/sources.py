@@ -1,7 +1,4 @@
-"""What ``--data`` names: pictures in a folder, in parquet files, in a data set of the hub.
-
-A source is a list of pictures that are not decoded yet. ``train.cache`` decodes each once.
-"""
+"""What ``--data`` names: procedural pictures, a folder, parquet files, a data set of the hub."""
 
 from __future__ import annotations
 
@@ -14,49 +11,24 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from nst.checkpoint import LAST
 from nst.errors import DataError, UsageError
 from nst.image import find_images
+from train.entries import Entry, Source
 from train.hub import COCO, COCO_REVISION, find_files
 from train.reading import Reading
+from train.synthetic import Synthetic, is_synthetic
 
 WAYS = (
-    "coco (MS-COCO from the hub, 19 GB, or 2 GB with --shards 4), a folder of pictures,"
-    " .parquet files, or a data set of the hub as owner/name[@revision][:column]"
+    "synthetic (procedural pictures; synthetic:500 makes so many), coco (MS-COCO from the hub,"
+    " 19 GB, or 2 GB with --shards 4), a folder of pictures, .parquet files, or a data set of the"
+    " hub as owner/name[@revision][:column]"
 )
 _HUB_ID = re.compile(
     r"(?P<repo>\w[\w.-]*/\w[\w.-]*)(@(?P<revision>[^:@\s]+))?(:(?P<column>[^:]+))?"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """One picture that is not decoded yet."""
-
-    name: str
-    """For errors: a path below the folder, or a file and a row."""
-    content: Path | bytes
-    """Empty where a row holds none."""
-
-
-class Source(Protocol):
-    """A sequence of pictures whose order never changes."""
-
-    @property
-    def name(self) -> str:
-        """As ``--data`` names it."""
-
-    @property
-    def identity(self) -> str:
-        """SHA-256 that changes when the set does and not when it moves."""
-
-    def __len__(self) -> int:
-        """Rows, those that cannot be read included."""
-
-    def entries(self, first: int) -> Iterator[Entry]:
-        """Yield the rows from one on."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,6 +41,7 @@ class Folder:
 
     name: str
     paths: Sequence[Path]
+    is_made = False
 
     @cached_property
     def identity(self) -> str:
@@ -102,6 +75,7 @@ class Parquet:
     identity: str
     fetch: Callable[[], list[Path]]
     column: str | None
+    is_made = False
 
     @cached_property
     def paths(self) -> list[Path]:
@@ -200,6 +174,8 @@ def find_sources(given: Sequence[str], *, shards: int | None, reading: Reading) 
         return Parquet(name, _hash(column, lines), lambda: files.fetch(reading), column)
 
     def source_of(name: str) -> Source:
+        if is_synthetic(name):
+            return Synthetic.of(name)
         if name == "coco":
             return of_hub(name, COCO, COCO_REVISION, "image")
         if (local := _local(name, shards, reading)) is not None:
@@ -209,9 +185,19 @@ def find_sources(given: Sequence[str], *, shards: int | None, reading: Reading) 
         raise DataError(f"--data {name}: no such folder; photographs are {WAYS}")
 
     sources = [source_of(name) for name in given]
-    if shards is not None and all(isinstance(source, Folder) for source in sources):
+    if shards is not None and not any(isinstance(source, Parquet) for source in sources):
         raise UsageError("--shards counts parquet files, and --data names none: leave it out")
     return sources
+
+
+def places_of(data: Sequence[str]) -> list[str]:
+    """Write paths so that they can be found from elsewhere; names of sets stay what they are."""
+    return [
+        name
+        if name == "coco" or is_synthetic(name) or not Path(name).exists()
+        else str(Path(name).absolute())
+        for name in data
+    ]
 
 
 def _local(text: str, shards: int | None, reading: Reading) -> Source | None:
