@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,8 +16,7 @@ from nst.terminal import format_duration, progress, result, result_json, say
 if TYPE_CHECKING:
     from nst.image import Picture
     from nst.judge import Score
-    from train.config import TrainConfig
-    from train.session import Session
+    from nst.losses import PerceptualLoss
 
 app = typer.Typer(add_completion=False)
 
@@ -31,11 +30,9 @@ SHOWN_PX = 256
 """Side of a photograph in a preview."""
 
 
-def settings_of(minutes: float, seed: int) -> TrainConfig:
-    """Return how the network is trained: what is quick, and nothing that has to be downloaded."""
-    from train.config import TrainConfig
-
-    return TrainConfig(minutes=minutes, seed=seed, checkpoint_every=100)
+def settings_of(minutes: float, seed: int) -> dict[str, Any]:
+    """Return settings of ``train``: what is quick, and nothing that has to be downloaded."""
+    return {"minutes": minutes, "seed": seed, "checkpoint_every": 100}
 
 
 @app.command()
@@ -71,17 +68,16 @@ def quickstart(
 
     started_at = time.perf_counter()
     style, files = style or STYLE, photos or photographs()
-    pictures = [load_image(file) for file in files]
+    _, *pictures = [load_image(file) for file in (style, *files)]  # refused before anything is said
     say(
         f"a network learns to paint as {style.name} is painted, for about"
         f" {format_duration(60 * minutes)}; then it paints {', '.join(f.name for f in files)}"
     )
-    session = _prepared(style, pictures, output, settings_of(minutes, seed))
-    folder = session.run.folder
-    _train(session)
+    trained = _train(style, pictures, output, settings_of(minutes, seed))
+    folder = trained.folder
     model = _exported(folder)
     paintings = _painted(model, files, pictures, folder)
-    score = judged(session, model, style, pictures)
+    score = judged(trained, model, pictures)
     ways = ways_on(style, files, model, folder)
     seconds = time.perf_counter() - started_at
     if as_json:
@@ -109,31 +105,43 @@ def ways_on(style: Path, files: Sequence[Path], model: Path, folder: Path) -> di
     return {why: shlex.join(["nst", *map(str, words)]) for why, words in commands.items()}
 
 
-def _prepared(
-    style: Path, pictures: Sequence[Picture], output: Path, config: TrainConfig
-) -> Session:
-    """Check everything and make the run folder; previews show the photographs of the user."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """What a training leaves to the steps behind it."""
+
+    folder: Path
+    """The run folder."""
+    criterion: PerceptualLoss
+    """What it was trained with."""
+    loss_network: str
+
+
+def _train(
+    style: Path, pictures: Sequence[Picture], output: Path, settings: Mapping[str, Any]
+) -> Trained:
+    """Train to the end; previews show the photographs of the user, and the first one is told.
+
+    Raises:
+        Stopped: Ctrl-C or SIGTERM came; all is saved.
+        OutputError: Nothing can be written there, or the disk is full; the last checkpoint stays.
+    """
     from nst.files import check_writable
+    from train.cli import run_session
+    from train.config import TrainConfig
     from train.preview import fill_frame
     from train.reading import Reading
     from train.run import style_name_of
     from train.setup import new_session
 
     check_writable(output / style_name_of(style))  # before anything takes time
-    shown = [fill_frame(picture.rgb, SHOWN_PX, SHOWN_PX) for picture in pictures]
-    reading = Reading(announce=say, progress=progress)
-    return new_session(style, DATA, config, runs=output, reading=reading, shown=shown)
-
-
-def _train(session: Session) -> None:
-    """Train to the end and tell where the first preview is.
-
-    Raises:
-        Stopped: Ctrl-C or SIGTERM came; all is saved.
-        OutputError: The disk is full; the last checkpoint stays.
-    """
-    from train.cli import run_session
-
+    session = new_session(
+        style,
+        DATA,
+        TrainConfig(**settings),
+        runs=output,
+        reading=Reading(announce=say, progress=progress),
+        shown=[fill_frame(picture.rgb, SHOWN_PX, SHOWN_PX) for picture in pictures],
+    )
     run, is_told = session.run, False
 
     def tell(step: int) -> None:
@@ -144,6 +152,7 @@ def _train(session: Session) -> None:
             is_told = True
 
     run_session(session, tell)
+    return Trained(run.folder, session.criterion, run.loss_network)
 
 
 def _exported(folder: Path) -> Path:
@@ -176,7 +185,7 @@ def _painted(
     return paintings
 
 
-def judged(session: Session, model: Path, style: Path, pictures: Sequence[Picture]) -> Score:
+def judged(trained: Trained, model: Path, pictures: Sequence[Picture]) -> Score:
     """Judge the model on the first photographs, small, by the objective it was trained with."""
     from infer.stylizer import Stylizer
     from nst.image import fit_long_side, resize_image
@@ -190,10 +199,10 @@ def judged(session: Session, model: Path, style: Path, pictures: Sequence[Pictur
         height, width = fit_long_side(picture.height, picture.width, JUDGED_PX)
         small.append(crop_to_multiple(resize_image(picture.rgb, height, width)))
     with exact_float32():
-        mean = mean_score(judge(lambda rgb: paint.run(rgb[None])[0], small, session.criterion))
+        mean = mean_score(judge(lambda rgb: paint.run(rgb[None])[0], small, trained.criterion))
     say(
         f"J {mean.total:.2f} (an unstyled photograph's S {mean.unstyled:.2f}, the paintings'"
-        f" {mean.style:.3f}) by {session.run.loss_network}, on {len(small)} photographs at"
+        f" {mean.style:.3f}) by {trained.loss_network}, on {len(small)} photographs at"
         f" {JUDGED_PX} px: a first impression; nst evaluate judges by the protocol"
     )
     return mean
