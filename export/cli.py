@@ -50,12 +50,19 @@ def export(
 
     from nst.files import sha256_of
 
-    path, info = _export(run, output, overwrite=overwrite)
+    path, info = export_checkpoint(run, output, overwrite=overwrite)
     result_json({"model": str(path), "sha256": sha256_of(path), **asdict(info)})
 
 
 def export_run(run: Path, output: Path | None = None, *, overwrite: bool = False) -> Path:
-    """Export the newest checkpoint of a run, tell how it compares, and print the file's path.
+    """Export as ``export_checkpoint`` does, print the file's path, and return it."""
+    path, _ = export_checkpoint(run, output, overwrite=overwrite)
+    result(str(path))
+    return path
+
+
+def export_checkpoint(run: Path, output: Path | None, *, overwrite: bool) -> tuple[Path, ModelInfo]:
+    """Export the newest checkpoint of a run and tell how it compares.
 
     Args:
         run: A run folder or a checkpoint file.
@@ -63,19 +70,13 @@ def export_run(run: Path, output: Path | None = None, *, overwrite: bool = False
         overwrite: Whether a file that exists may be replaced.
 
     Returns:
-        The file.
+        The file and its metadata.
 
     Raises:
         CheckpointError: There is no checkpoint, or it holds no network.
         ExportError: The exported graph is not what it must be; nothing is written.
         OutputError: The file exists, or cannot be written.
     """
-    path, _ = _export(run, output, overwrite=overwrite)
-    result(str(path))
-    return path
-
-
-def _export(run: Path, output: Path | None, *, overwrite: bool) -> tuple[Path, ModelInfo]:
     from export.parity import summary
     from export.to_onnx import export_network, refuse_existing
     from nst.checkpoint import load_network, load_newest

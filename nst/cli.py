@@ -29,6 +29,7 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
+    "quickstart": Entry("nst.commands.quickstart", "A first style in minutes, nothing needed."),
     "train": Entry("nst.commands.train", "Train a network for one style image on photographs."),
     "optimize": Entry("nst.commands.optimize", "Paint one photograph slowly and well."),
     "export": Entry("export.cli", "Write a trained network as one ONNX file."),

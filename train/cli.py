@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -104,7 +104,7 @@ def train(
                 reading.announce(NO_DATA)
                 data = [SYNTHETIC]
             session = new_session(style, data, settings, runs=runs, reading=reading, ranks=ranks)
-        _run(session)
+        run_session(session)
     if ranks.is_first and as_json:
         result_json({"run": str(session.run.folder), "step": session.learner.step})
     elif ranks.is_first:
@@ -112,8 +112,12 @@ def train(
     return session.run.folder
 
 
-def _run(session: Session) -> None:
+def run_session(session: Session, tell: Callable[[int], None] | None = None) -> None:
     """Train to the end and show how it goes.
+
+    Args:
+        session: What is trained.
+        tell: Told the step of each line of the log, when all of that step is written.
 
     Raises:
         Stopped: Ctrl-C or SIGTERM came; all is saved.
@@ -134,6 +138,8 @@ def _run(session: Session) -> None:
         try:
             for log_line in session.steps(stop):
                 bar.update(log_line.step, str(log_line))
+                if tell is not None:
+                    tell(log_line.step)
         except OutputError as error:
             raise OutputError(
                 f"{error}; go on from the last checkpoint with: nst train --resume {folder}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 
@@ -51,6 +51,8 @@ class Session:
     dtype: torch.dtype
     reading: Reading
     ranks: Ranks = field(default_factory=Ranks)
+    shown: Sequence[NDArray[np.uint8]] = ()
+    """Photographs of the previews, uint8 ``(H, W, 3)``, all of one size; else a few of the set."""
     stopped_by: int = 0
     """Number of the signal that ended the training early, in whichever process it arrived."""
     _is_ready: bool = field(default=False, init=False)
@@ -189,9 +191,9 @@ class Session:
             self.run.save(learner)
 
     def preview(self) -> NDArray[np.uint8]:
-        """Paint the same few photographs of the set and lay them beside the style image."""
+        """Paint the same few photographs and lay them beside the style image."""
         size, seed = self.run.config.size, self.run.config.seed
-        photographs = [
+        photographs = self.shown or [
             self.photographs.sample(k, size=size, seed=seed) for k in range(PREVIEW_PHOTOGRAPHS)
         ]
         return preview_strip(self.learner.network, photographs, self.style.rgb)

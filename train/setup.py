@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from nst.checkpoint import load_newest
 from nst.errors import CheckpointError, DataError
@@ -50,6 +52,7 @@ def new_session(
     runs: Path,
     reading: Reading,
     ranks: Ranks = Ranks(),  # noqa: B008, it is frozen
+    shown: Sequence[NDArray[np.uint8]] = (),
 ) -> Session:
     """Check every input, then make a run folder and a network.
 
@@ -61,6 +64,8 @@ def new_session(
         runs: Where run folders are made.
         reading: How photographs are read; told before something long starts.
         ranks: Who shares the training.
+        shown: Photographs of the previews, uint8 ``(H, W, 3)``, all of one size; else a few of the
+            set.
 
     Raises:
         NSTError: An input cannot be used; no folder was made.
@@ -72,6 +77,7 @@ def new_session(
         precision=precision_name(inputs.dtype), batch=config.batch_on(inputs.device.type)
     )
     session = _session(inputs, config, Path(), style, data)
+    session.shown = shown
     start_from(session.learner.network, config.init, reading.announce)
     if config.minutes is not None:
         config = _plan(session, started_at)
