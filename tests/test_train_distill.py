@@ -25,8 +25,8 @@ from train.pruning import prune
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 OPTIONS = (
-    "--size 64 --batch 1 --style-size 64 --divisor 2 --steps 4 --device cpu --precision float32"
-    " --log-every 2"
+    "--size 64 --batch 1 --style-size 64 --channels 4,4,6,6,8,8,8 --steps 4 --device cpu"
+    " --precision float32 --log-every 2"
 )
 SMALL = OPTIONS.split()
 
@@ -87,7 +87,7 @@ def test_pruning_to_the_whole_width_keeps_the_network(tiny_vgg: VGGWeights) -> N
     teacher = VGG19(tiny_vgg, deepest="relu2_1")
     with torch.no_grad():
         found, matrices = prune(
-            teacher, tiny_vgg, pictures, divisor=1, layers=("relu1_1", "relu2_1"), seed=0
+            teacher, tiny_vgg, pictures, channels=(4, 4, 6), layers=("relu1_1", "relu2_1"), seed=0
         )
         narrow = VGG19(found, deepest="relu2_1")
         for layer in ("relu1_1", "relu2_1"):

@@ -154,10 +154,10 @@ def new_distillation(
         ready.photographs.sample(k, size=config.size, seed=config.seed) for k in range(FITTED)
     ]
     stack = torch.stack([as_rgb(torch.from_numpy(picture)[None])[0] for picture in pictures])
-    reading.announce(f"pruning {ready.teacher.source} to 1/{config.divisor} of its width")
+    reading.announce(f"pruning {ready.teacher.source} to {config.channels} channels")
     with torch.no_grad():
         start, matrices = prune(
-            encoder, ready.teacher, stack, divisor=config.divisor, layers=LAYERS, seed=config.seed
+            encoder, ready.teacher, stack, channels=config.widths, layers=LAYERS, seed=config.seed
         )
     student = Student(start, matrices, painters=len(ready.styles), seed=config.seed)
     session = ready.session(new_folder(runs, NAME), student)

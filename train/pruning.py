@@ -34,7 +34,7 @@ def prune(
     weights: VGGWeights,
     pictures: Tensor,
     *,
-    divisor: int,
+    channels: Sequence[int],
     layers: Sequence[str],
     seed: int,
 ) -> tuple[VGGWeights, dict[str, Tensor]]:
@@ -44,7 +44,7 @@ def prune(
         teacher: The wide network.
         weights: Its weights.
         pictures: RGB in [0, 1], ``(B, 3, S, S)``, S a multiple of 8.
-        divisor: What the width is divided by.
+        channels: Of each convolution of the narrow network, at most those of the teacher's.
         layers: Which features must be found again in those of the narrow network.
         seed: Of the positions that are looked at.
 
@@ -57,8 +57,7 @@ def prune(
     tensors: dict[str, Tensor] = {}
     matrices: dict[str, Tensor] = {}
     generator = torch.Generator().manual_seed(seed)
-    for name in teacher.convolutions:
-        wide = weights.tensors[f"{name}.weight"]
+    for name, count in zip(teacher.convolutions, channels, strict=True):
         # A convolution whose outputs are its nine times C inputs: padding and pooling included.
         probe = narrow(
             weights,
@@ -72,7 +71,7 @@ def prune(
         patches, targets = _samples(
             [(VGG19(probe, deepest=name), name), (teacher, name)], pictures, generator
         )
-        kept = _pivots(F.relu(targets), len(wide) // divisor)
+        kept = _pivots(F.relu(targets), min(count, targets.shape[1]))
         patches = torch.cat([patches, torch.ones(len(patches), 1)], dim=1)
         fitted = _least_squares(patches, targets[:, kept])  # (9C + 1, n)
         tensors[f"{name}.weight"] = fitted[:-1].T.reshape(len(kept), inputs, 3, 3).contiguous()
