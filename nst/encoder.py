@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.errors import ImageError, UsageError, WeightsError
-from nst.weights import CONVOLUTIONS, VGGWeights
+from nst.weights import CONVOLUTIONS, VGGWeights, hash_of_tensors
 
 LAYERS = tuple(name.replace("conv", kind) for name in CONVOLUTIONS for kind in ("conv", "relu"))
 """Every layer that can be asked for: conv1_1, relu1_1, conv1_2, ..., relu5_4."""
@@ -92,6 +92,11 @@ class VGG19(nn.Module):
         if missing := sorted(wanted - set(activations)):
             raise WeightsError(f"{', '.join(missing)}: not in the encoder, which ends at {name}")
         return activations
+
+    def identity(self) -> str:
+        """Return all that the activations depend on: a hash, and how maps are padded and pooled."""
+        network = self.sha256 or hash_of_tensors(self.state_dict())
+        return f"{network} {self.pooling} {self.reflects} {self.ceil_mode}"
 
     def _pool(self, x: Tensor, before: str) -> Tensor:
         if min(x.shape[-2:]) < 2:

@@ -273,6 +273,10 @@ class PerceptualLoss(nn.Module):
             f" VGG-19 {self.encoder.source}"
         )
 
+    def identity(self) -> str:
+        """Return all that its values depend on apart from the style image, for keys of caches."""
+        return f"{self.preset}; {self.weighting}; {self.weights}; {self.encoder.identity()}"
+
     def _features(self, image: Tensor, taps: Sequence[Tap]) -> dict[Tap, Tensor]:
         """Return the activations at each tap: one pass of the encoder for each scale."""
         found: dict[Tap, Tensor] = {}
