@@ -69,7 +69,9 @@ def steadiness(
         photograph: uint8 ``(H, W, 3)``.
         painted: What ``paint`` made of it.
     """
-    errors, floors, painted_floors = {}, [], []
+    errors: dict[str, float] = {}
+    floors: list[float] = []
+    painted_floors: list[float] = []
     for name, motion in MOTIONS.items():
         moved = to_uint8(move(photograph, motion))
         errors[name] = _rmse(paint(moved).astype(np.float32), move(painted, motion))

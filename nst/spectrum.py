@@ -81,8 +81,7 @@ def spectra(rgb: NDArray[np.uint8], at: list[tuple[int, int]]) -> Spectra:
     gray, hann = luminance(rgb), np.hanning(WINDOW_PX + 1)[:-1]
     shape = hann[:, None] * hann
     found = [
-        np.abs(np.fft.fft2(off_plane(_window(gray, row, column)) * shape)) ** 2
-        / np.sum(shape**2)
+        np.abs(np.fft.fft2(off_plane(_window(gray, row, column)) * shape)) ** 2 / np.sum(shape**2)
         for row, column in at
     ]
     return Spectra(np.array(found).reshape(-1, WINDOW_PX, WINDOW_PX))
@@ -158,7 +157,7 @@ def _peaks(power: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _lattice(period: int) -> list[tuple[int, int]]:
-    """Return the frequencies of what repeats itself after ``period`` px and not after half of it."""
+    """Return the frequencies of a lattice of ``period`` px that one of half of it lacks."""
     steps, finer = range(0, WINDOW_PX, WINDOW_PX // period), 2 * WINDOW_PX // period
     return [(y, x) for y in steps for x in steps if y % finer or x % finer]
 
