@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from nst.curve import STARTS, Curve, excess, steps_to_reach
 from nst.judge import Paint, Score, judge, mean_score
-from nst.lab import ColorDrift, color_drift
+from nst.lab import ColorDrift, color_drift, palette
 from nst.losses import PerceptualLoss
 from nst.motion import Steadiness, steadiness
 from nst.slow_method import slow_curve
@@ -26,7 +26,7 @@ from nst.spectrum import Spectra, Texture, flat_places, join, places, spectra, t
 from nst.terminal import Bars
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Yardstick:
     """What paintings are measured against."""
 
@@ -39,6 +39,11 @@ class Yardstick:
     def style_spectra(self) -> Spectra:
         """All windows of the style image, flat or not: strokes are everywhere in it."""
         return spectra(self.style, places(*self.style.shape[:2]))
+
+    @cached_property
+    def palette(self) -> NDArray[np.float64]:
+        """The colours of the style image."""
+        return palette(self.style)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,7 +124,7 @@ def appraise(
         photograph,
         painted,
         score,
-        color_drift(painted, photograph, yardstick.style),
+        color_drift(painted, photograph, yardstick.palette),
         flat,
         texture(flat, yardstick.style_spectra),
         None if paint is None else steadiness(paint, photograph, painted),

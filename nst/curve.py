@@ -5,6 +5,7 @@ Torch-free: curves are arrays, in memory and in the cache.
 
 from __future__ import annotations
 
+import io
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -103,7 +104,7 @@ def write_curve(path: Path, curve: Curve) -> None:
 def read_curve(path: Path) -> Curve | None:
     """Read what ``write_curve`` wrote; None where the file is missing or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
             start = str(arrays["start"])
             totals = arrays["totals"].astype(np.float64)
             painted = arrays["painted"]

@@ -41,16 +41,23 @@ class ColorDrift:
 
 
 def color_drift(
-    painted: NDArray[np.uint8], photograph: NDArray[np.uint8], style: NDArray[np.uint8]
+    painted: NDArray[np.uint8],
+    photograph: NDArray[np.uint8],
+    style_palette: NDArray[np.float64],
 ) -> ColorDrift:
-    """Measure how colours moved; pictures uint8 ``(H, W, 3)``, the first two of one size."""
+    """Measure how colours moved.
+
+    Args:
+        painted: uint8 ``(H, W, 3)``.
+        photograph: The same size.
+        style_palette: ``palette`` of the style image.
+    """
     height, width = (max(1, side // CELL_PX) for side in painted.shape[:2])
     cells = [to_lab(resize_image(rgb, height, width)) for rgb in (painted, photograph)]
-    own = to_lab(style)
     return ColorDrift(
         float(np.linalg.norm(cells[0] - cells[1], axis=-1).mean()),
-        palette_distance(to_lab(painted), own),
-        palette_distance(to_lab(photograph), own),
+        palette_distance(palette(painted), style_palette),
+        palette_distance(palette(photograph), style_palette),
     )
 
 
@@ -64,25 +71,23 @@ def to_lab(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
     return np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=-1)
 
 
-def palette_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
-    """Return the sliced Wasserstein distance between two sets of colours.
+def palette(rgb: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Return quantiles of the colours of a picture along 13 directions of CIELAB, ``(13, 256)``.
 
-    The mean, over 13 directions (the edges, faces and corners of a cube), of the mean difference
-    between quantiles (Rabin et al. 2011, with fixed directions in place of random ones).
-
-    Args:
-        one: CIELAB, ``(..., 3)``.
-        other: The same, any number of colours.
+    The directions are the edges, faces and corners of a cube.
     """
     shares = (np.arange(QUANTILES) + 0.5) / QUANTILES
-    found = [
-        np.abs(
-            np.quantile(one.reshape(-1, 3) @ direction, shares)
-            - np.quantile(other.reshape(-1, 3) @ direction, shares)
-        ).mean()
-        for direction in _directions()
-    ]
-    return float(np.mean(found))
+    lab = to_lab(rgb).reshape(-1, 3)
+    return np.stack([np.quantile(lab @ direction, shares) for direction in _directions()])
+
+
+def palette_distance(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the sliced Wasserstein distance between two palettes, wherever colours lie.
+
+    The mean difference between quantiles, over all directions (Rabin et al. 2011, with fixed
+    directions in place of random ones).
+    """
+    return float(np.abs(one - other).mean())
 
 
 def _directions() -> list[NDArray[np.float64]]:

@@ -96,7 +96,8 @@ def _compute(
     try:
         for record in paint_against(criterion, to_tensor(photograph, device), config):
             # Between two records trials were refused, and the picture stayed as it was.
-            totals += [totals[-1]] * (record.evaluations - len(totals) - 1)
+            while len(totals) < record.evaluations - 1:
+                totals.append(totals[-1])
             if len(totals) < record.evaluations:
                 totals.append(record.total)
             advance(record.evaluations, record.total)
