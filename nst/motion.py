@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -72,11 +73,10 @@ def steadiness(
     floors: list[float] = []
     painted_floors: list[float] = []
     for name, motion in MOTIONS.items():
-        moved = to_uint8(move(photograph, motion))
-        errors[name] = _rmse(paint(moved).astype(np.float32), move(painted, motion))
-        for rgb, found in ((photograph, floors), (painted, painted_floors)):
-            back = move(move(rgb, motion), motion.inverse())
-            found.append(_rmse(back, rgb.astype(np.float32)))
+        moved, painted_moved = move(photograph, motion), move(painted, motion)
+        errors[name] = _rmse(paint(to_uint8(moved)), painted_moved)
+        floors.append(_rmse(move(moved, motion.inverse()), photograph))
+        painted_floors.append(_rmse(move(painted_moved, motion.inverse()), painted))
     return Steadiness(
         errors["shift"],
         errors["zoom"],
@@ -105,10 +105,12 @@ def move(rgb: NDArray[np.uint8] | NDArray[np.float32], motion: Motion) -> NDArra
     left, across = _taps(source_x + MARGIN_PX - 0.5, padded.shape[1])
     above, down = _taps(source_y + MARGIN_PX - 0.5, padded.shape[0])
     moved = np.zeros((height, width, 3), np.float32)
+    first = above * padded.shape[1] + left
+    pixels = padded.reshape(-1, 3)
     for j in range(4):
         for i in range(4):
-            weight = (down[j] * across[i])[..., None]
-            moved += weight * padded[above + j, left + i]
+            found = pixels.take(first + (j * padded.shape[1] + i), axis=0)
+            moved += (down[j] * across[i])[..., None] * found
     return np.clip(moved, 0, 255)
 
 
@@ -133,9 +135,9 @@ def to_uint8(rgb: NDArray[np.float32]) -> NDArray[np.uint8]:
     return np.rint(np.clip(rgb, 0, 255)).astype(np.uint8)
 
 
-def _rmse(one: NDArray[np.float32], other: NDArray[np.float32]) -> float:
+def _rmse(one: NDArray[Any], other: NDArray[Any]) -> float:
     """Return the root mean square difference, a margin left out where there is room for it."""
     margin = min(MARGIN_PX, (min(one.shape[:2]) - 1) // 2)
     rows, columns = slice(margin, one.shape[0] - margin), slice(margin, one.shape[1] - margin)
-    difference = one[rows, columns].astype(np.float64) - other[rows, columns]
+    difference = one[rows, columns].astype(np.float64) - other[rows, columns]  # uint8 would wrap
     return float(np.sqrt(np.mean(difference**2)))

@@ -209,7 +209,7 @@ def test_a_folder_of_paintings_scores_as_the_model_that_made_them(
     """By the other way in; in the photographs' own size, so that nothing is scaled."""
     size = ["--photo-size", "64", "--json"]
     model = json.loads(evaluate(photos, *size)[1])["photographs"]
-    fixed = ["--style", style_file, "--photos", photos, "--vgg", vgg_file, *QUICK]
+    fixed: list[str | Path] = ["--style", style_file, "--photos", photos, "--vgg", vgg_file, *QUICK]
     code, out, _ = run(capsys, painted, *fixed, *size)
     assert code == 0
     folder = json.loads(out)
@@ -240,7 +240,7 @@ def test_paintings_that_cannot_be_those_of_the_photographs(
     vgg_file: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    fixed = ["--style", style_file, "--photos", photos, "--vgg", vgg_file, *QUICK]
+    fixed: list[str | Path] = ["--style", style_file, "--photos", photos, "--vgg", vgg_file, *QUICK]
     Image.new("RGB", (30, 60)).save(painted / "a" / "one.webp")
     _, _, err = run(capsys, painted, *fixed)
     assert "30x60 px is no painting of" in err.splitlines()[-1]

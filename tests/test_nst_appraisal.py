@@ -48,7 +48,7 @@ def strokes(seed: int, colours: tuple[int, int], slant: int) -> Picture:
     wave = np.sin((columns + slant * rows) / 2.5 + 2 * np.sin(rows / 9) + random.uniform(0, 6))
     share = (wave[..., None] + random.normal(0, 0.2, (HEIGHT, WIDTH, 1)) + 1) / 2
     low, high = np.array([colours[0], 80, 60]), np.array([120, colours[1], 220])
-    return np.clip(low + share * (high - low), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(low + share * (high - low), 0, 255), np.uint8)
 
 
 STYLE = strokes(1, (20, 200), 1)
@@ -81,7 +81,7 @@ def checkered(rgb: Picture) -> Picture:
     """Squares of 2 px, that is a lattice of 4 px, of 12 grey levels."""
     rows, columns = np.mgrid[: rgb.shape[0], : rgb.shape[1]]
     squares = 12.0 * (-1.0) ** (rows // 2 + columns // 2)
-    return np.clip(rgb + squares[..., None], 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(rgb + squares[..., None], 0, 255), np.uint8)
 
 
 def paintings_of(weights: VGGWeights, evaluations: int) -> dict[str, Picture]:

@@ -23,7 +23,8 @@ Picture = NDArray[np.uint8]
 
 @pytest.fixture
 def style(style_file: Path) -> Picture:
-    return to_uint8(load_style(style_file, 64)[0])[0]
+    rgb: Picture = to_uint8(load_style(style_file, 64)[0])[0]
+    return rgb
 
 
 @pytest.fixture

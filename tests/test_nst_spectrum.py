@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -37,7 +39,7 @@ def strokes(seed: int) -> Gray:
 
 
 ROWS, COLUMNS = np.mgrid[:HEIGHT, :WIDTH]
-PAINTINGS = {
+PAINTINGS: dict[str, Callable[[Gray], Gray]] = {
     "strokes": lambda s: s,
     "hatching of 4 px": lambda s: s + 3 * np.cos(np.pi / 2 * COLUMNS),
     "hatching of 8 px, slanted": lambda s: s + 6 * np.cos(np.pi / 4 * (COLUMNS + ROWS)),
