@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
-WIDTH, HEIGHT = 420, 260
-LEFT, RIGHT, TOP, BOTTOM = 46, 96, 14, 34
+WIDTH, HEIGHT = 440, 260
+LEFT, RIGHT, TOP, BOTTOM = 46, 116, 14, 34
 
 
 def curve_plot(name: str, curves: Mapping[str, Sequence[float]], found: Mapping[str, Any]) -> str:

@@ -100,7 +100,8 @@ def _compute(
                 totals.append(totals[-1])
             if len(totals) < record.evaluations:
                 totals.append(record.total)
-            advance(record.evaluations, record.total)
+            if record.evaluations < evaluations:
+                advance(record.evaluations, record.total)
             image = record.image
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
@@ -111,6 +112,7 @@ def _compute(
         raise InferenceError(f"not enough memory for the slow method at {size} px")
     seconds = (time.perf_counter() - started_at) * evaluations / len(totals)
     totals += [totals[-1]] * (evaluations - len(totals))
+    advance(evaluations, totals[-1])  # also where it came to rest before
     return Curve(
         start,
         tuple(totals),

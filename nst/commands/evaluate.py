@@ -88,7 +88,7 @@ def evaluate(
     check_writable(folder / "card.json")
     say(criterion.describe())
     computed = describe(where, torch.float32)
-    say(f"judged on {computed}; {subject.provider or 'paintings from a folder'}")
+    say(f"judged on {computed}; {subject.about_provider}")
     for note in style_picture.notes:
         say(f"{style}: {note}")
     verdict = judge_subject(

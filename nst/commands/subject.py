@@ -29,7 +29,9 @@ class Subject:
     paint: Paint | None
     """None for a folder."""
     provider: str
-    """What ONNX Runtime obtained, in a line; empty for a folder."""
+    """Where ONNX Runtime runs it, ``CPU``; empty for a folder."""
+    about_provider: str
+    """Which provider was asked for and obtained, in a line."""
     paintings: dict[Path, Path]
     """The painting of each photograph; empty for a model."""
 
@@ -83,7 +85,7 @@ def open_subject(
             "name": path.resolve().name,
             "sha256": _hash_of(paintings.values()),
         }
-        return Subject(path, facts, None, "", paintings)
+        return Subject(path, facts, None, "", "paintings from a folder", paintings)
     if not path.exists():
         raise UsageError(f"{flag} {path}: no such model or folder")
     from infer.model_file import read_model
@@ -111,7 +113,8 @@ def open_subject(
         painted: NDArray[np.uint8] = stylizer.run(rgb[None])[0]
         return painted
 
-    return Subject(path, facts, paint, stylizer.session.describe_provider(), {})
+    session = stylizer.session
+    return Subject(path, facts, paint, session.obtained, session.describe_provider(), {})
 
 
 @contextmanager

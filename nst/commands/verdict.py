@@ -27,7 +27,7 @@ from nst.config import JudgingConfig
 from nst.files import sha256_of
 from nst.image import load_image, resize_image
 from nst.judge import Score, fit_photograph, judge, mean_score
-from nst.runtime import exact_float32
+from nst.runtime import exact_float32, keep_freed_memory
 from nst.terminal import Bars
 
 SPEED_PX = 360, 640
@@ -76,6 +76,8 @@ def judge_subject(
     Raises:
         NSTError: A photograph, a painting or the model cannot be used, or the memory is too small.
     """
+    first = fit_photograph(load_image(files[0]).rgb, settings.photo_size)
+    speed = _speed(subject, first)  # before anything changes how memory is handed out
     with exact_float32():
         found = []
         with bars("judging", len(files)) as bar:
@@ -85,6 +87,8 @@ def judge_subject(
         line = _line([each.score for each in found])
         if settings.slow_photos:
             announce(line)
+            if yardstick.criterion.style_content_energy.device.type == "cpu":
+                keep_freed_memory()
             compared = compare_with_slow_method(
                 found[: settings.slow_photos],
                 yardstick,
@@ -104,7 +108,7 @@ def judge_subject(
         "against": None if against is None else _rival_facts(against, subject, scores),
         "count": len(found),
         "mean": mean_figures(found, yardstick),
-        "speed": _speed(subject, found[0].photograph),
+        "speed": speed,
         "photographs": {each.name: each.to_json() for each in found},
     }
     pictures = {
