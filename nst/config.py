@@ -77,3 +77,24 @@ class OptimizeConfig(ObjectiveConfig):
     precision: Precision = setting(
         "float32", "Dtype of the convolutions; auto: bfloat16 where the hardware has it."
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgingConfig(Settings):
+    """Settings of the judge; the defaults are those of the measuring protocol."""
+
+    photo_size: int = setting(
+        384, "Long side at which photographs are judged, px.", low=32, high=4096
+    )
+    style_size: int = setting(
+        512, "Long side of the style image against which they are judged, px.", low=32, high=8192
+    )
+    slow_photos: int | None = setting(
+        None,
+        "Photographs on which the slow method is compared, 0: none; else 16, or 1 on a CPU.",
+        low=0,
+    )
+    evaluations: int = setting(
+        500, "Evaluations of the slow method; kept in the cache.", low=1, high=100_000
+    )
+    seed: int = setting(0, "Seed of the noise that the slow method begins with.", low=0)

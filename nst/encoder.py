@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from nst.errors import ImageError, UsageError, WeightsError
 from nst.functional import gram_matrix, mapped_features, mapped_gram
-from nst.weights import CONVOLUTIONS, VGGWeights
+from nst.weights import CONVOLUTIONS, VGGWeights, hash_of_tensors
 
 LAYERS = tuple(name.replace("conv", kind) for name in CONVOLUTIONS for kind in ("conv", "relu"))
 """Every layer that can be asked for: conv1_1, relu1_1, conv1_2, ..., relu5_4."""
@@ -126,6 +126,11 @@ class VGG19(nn.Module):
             )
         matrix: Tensor = getattr(self, f"map_{layer}")
         return matrix
+
+    def identity(self) -> str:
+        """Return all that the activations depend on: a hash, and how maps are padded and pooled."""
+        network = self.sha256 or hash_of_tensors(self.state_dict())
+        return f"{network} {self.pooling} {self.reflects} {self.ceil_mode}"
 
     def _pool(self, x: Tensor, before: str) -> Tensor:
         if min(x.shape[-2:]) < 2:

@@ -41,9 +41,9 @@ class Score:
     """S of the photograph itself."""
 
 
-def fit_photograph(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Scale a photograph, uint8 ``(H, W, 3)``, to ``PHOTO_PX`` and cut it to multiples of 8."""
-    scale = PHOTO_PX / max(rgb.shape[:2])
+def fit_photograph(rgb: NDArray[np.uint8], long_side: int = PHOTO_PX) -> NDArray[np.uint8]:
+    """Scale a photograph, uint8 ``(H, W, 3)``, to a long side and cut it to multiples of 8."""
+    scale = long_side / max(rgb.shape[:2])
     height, width = (max(SIZE_MULTIPLE, round(side * scale)) for side in rgb.shape[:2])
     return crop_to_multiple(resize_image(rgb, height, width))
 

@@ -286,6 +286,10 @@ class PerceptualLoss(nn.Module):
             f" {self.encoder.name} {self.encoder.source}"
         )
 
+    def identity(self) -> str:
+        """Return all that its values depend on apart from the style image, for keys of caches."""
+        return f"{self.preset}; {self.weighting}; {self.weights}; {self.encoder.identity()}"
+
     def features(self, image: Tensor, taps: Sequence[Tap] = ()) -> dict[Tap, Tensor]:
         """Return the activations at some taps: one pass of the encoder for each scale.
 

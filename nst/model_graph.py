@@ -7,9 +7,16 @@ link even from a foreign folder.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
-from onnx import GraphProto, ModelProto, TensorProto, ValueInfoProto
+from onnx import (
+    GraphProto,
+    ModelProto,
+    TensorProto,
+    ValueInfoProto,
+    load_model_from_string,
+)
 
 from nst.contract import DIMENSIONS, INPUT, OUTPUT
 from nst.errors import in_one_line
@@ -41,6 +48,13 @@ def graph_faults(model: ModelProto) -> Iterator[str]:
 def sides_of(value: ValueInfoProto) -> tuple[str | int, ...]:
     """Return the sides of a tensor: a number where fixed, a name where free, "?" where nameless."""
     return tuple(d.dim_value or d.dim_param or "?" for d in value.type.tensor_type.shape.dim)
+
+
+def count_numbers(model: bytes) -> int:
+    """Return how many floating-point numbers the weights of an ONNX file hold: its parameters."""
+    kinds = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
+    graph = load_model_from_string(model).graph
+    return sum(math.prod(t.dims) for t in graph.initializer if t.data_type in kinds)
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:

@@ -101,6 +101,24 @@ def optimize(
             raise InferenceError(f"not enough memory to paint at {size} px; give a smaller --size")
 
 
+def paint_against(
+    criterion: PerceptualLoss, photograph: Tensor, config: OptimizeConfig
+) -> Iterator[OptimizeRecord]:
+    """Paint at one size against an objective that is there already, as ``optimize`` does.
+
+    Args:
+        criterion: Style image, layers and weights; those of ``config`` are not looked at.
+        photograph: RGB in [0, 1], ``(1, 3, H, W)``, on the same device.
+        config: Start, optimiser and where to end.
+
+    Raises:
+        InferenceError: The objective is not finite.
+        UsageError: ``init`` names a file.
+    """
+    image = _first_image(photograph, 1, config, None)
+    yield from _one_scale(image, photograph, criterion, config, 1, 1)
+
+
 def _one_scale(
     image: Tensor,
     photograph: Tensor,

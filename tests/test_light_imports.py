@@ -44,6 +44,12 @@ def test_the_floor_is_torch_free() -> None:
     assert loaded_by(*statements) == {statement: [] for statement in statements}
 
 
+def test_cards_and_what_is_measured_on_pictures_need_no_torch() -> None:
+    names = ("card", "curve", "curve_plot", "lab", "motion", "spectrum", "speed", "cache_folder")
+    statements = [f"import nst.{name}" for name in names]
+    assert loaded_by(*statements) == {statement: [] for statement in statements}
+
+
 def test_what_needs_no_pictures_loads_no_numpy() -> None:
     statements = [f"import nst.{name}" for name in (*FLOOR[:7], "config")]
     assert loaded_by(*statements, watched=HEAVY) == {statement: [] for statement in statements}

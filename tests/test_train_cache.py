@@ -15,11 +15,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from nst.cache_folder import cache_folder
 from nst.errors import DataError, OutputError
 from nst.image import load_image
 from train.cache import Cache, open_cache
 from train.entries import Entry, Source
-from train.reading import Reading, default_cache
+from train.reading import Reading
 from train.sources import find_sources
 
 SHORT_SIDE = 72
@@ -430,9 +431,9 @@ def test_a_cache_that_cannot_be_written_is_an_error_in_one_line(
 @pytest.mark.skipif(os.name == "nt", reason="Windows has its own variable")
 def test_where_caches_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NST_CACHE", "/a/b")
-    assert default_cache() == Path("/a/b")
+    assert cache_folder() == Path("/a/b")
     monkeypatch.delenv("NST_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", "/c")
-    assert default_cache() == Path("/c/nst")
+    assert cache_folder() == Path("/c/nst")
     monkeypatch.delenv("XDG_CACHE_HOME")
-    assert default_cache() == Path.home() / ".cache" / "nst"
+    assert cache_folder() == Path.home() / ".cache" / "nst"

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nst.cache_folder import cache_folder
 from nst.errors import OutputError, UsageError
 from nst.settings import flag_of, is_given, with_settings
 from nst.terminal import Progress, progress, result, result_json, say
 from train.config import TrainConfig
-from train.reading import Reading, default_cache
+from train.reading import Reading
 
 if TYPE_CHECKING:
     from train.session import Session
@@ -90,7 +91,7 @@ def train(
         reading = Reading(
             announce=say if ranks.is_first else _keep_silent,
             progress=progress if ranks.is_first else _show_nothing,
-            cache=cache or default_cache(),
+            cache=cache or cache_folder(),
             workers=workers or os.cpu_count() or 1,
         )
         if resume is not None:

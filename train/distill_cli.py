@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from nst.cache_folder import cache_folder
 from nst.errors import UsageError
 from nst.settings import with_settings
 from nst.terminal import progress, result, result_json, say
 from train.distill_config import DistillConfig
-from train.reading import Reading, default_cache
+from train.reading import Reading
 
 if TYPE_CHECKING:
     from train.distill_run import DistillSession
@@ -52,7 +53,7 @@ def distill(
     reading = Reading(
         announce=say,
         progress=progress,
-        cache=cache or default_cache(),
+        cache=cache or cache_folder(),
         workers=os.cpu_count() or 1,
     )
     if resume is not None:

@@ -7,15 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nst.cache_folder import cache_folder
 from nst.terminal import Bars
-
-
-def default_cache() -> Path:
-    """Return where photographs are kept: ``$NST_CACHE``, else the user's folder for such files."""
-    if place := os.environ.get("NST_CACHE"):
-        return Path(place)
-    home = os.environ.get("LOCALAPPDATA" if os.name == "nt" else "XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "nst"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +19,7 @@ class Reading:
     """Told before something long starts, and what is done in another way than it was asked for."""
     progress: Bars
     """Shows the advance of downloading and decoding."""
-    cache: Path = field(default_factory=default_cache)
+    cache: Path = field(default_factory=cache_folder)
     """Where decoded photographs are kept."""
     workers: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Threads that decode photographs and cut crops."""

@@ -1,28 +1,50 @@
-"""``nst evaluate``: judge a model by the measuring protocol."""
+"""``nst evaluate``: judge a model, or a folder of paintings, by the measuring protocol."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from nst.config import ObjectiveConfig
-from nst.errors import DataError, ImageError
-from nst.settings import Provider
+from nst.config import JudgingConfig, ObjectiveConfig
+from nst.errors import DataError
+from nst.settings import LossNetwork, Provider, with_settings
 from nst.terminal import progress, result, result_json, say
 
 app = typer.Typer(add_completion=False)
 
+SLOW_PHOTOS = {"cpu": 1}
+"""Photographs compared with the slow method unless told otherwise, by device."""
+SLOW_PHOTOS_ELSEWHERE = 16
+
 
 @app.command()
+@with_settings(JudgingConfig)
 def evaluate(
-    model: Annotated[Path, typer.Argument(help="An exported ONNX file.")],
+    settings: JudgingConfig,
+    model: Annotated[Path, typer.Argument(help="An exported ONNX file, or a folder of paintings.")],
     style: Annotated[Path, typer.Option("--style", help="The style image it was trained for.")],
     photos: Annotated[
         Path, typer.Option("--photos", help="A folder of photographs it has not seen.")
     ],
+    against: Annotated[
+        Path | None,
+        typer.Option("--against", help="A second model or folder, for the blind comparison."),
+    ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            "--card",
+            help="Folder of card.json and card.html; else the run folder that the model lies in,"
+            " else MODEL-card beside it.",
+        ),
+    ] = None,
+    loss_network: Annotated[
+        LossNetwork,
+        typer.Option("--loss-network", help="What judges: vgg19, or the embedded compact network."),
+    ] = "vgg19",
     vgg: Annotated[str | None, typer.Option("--vgg", help="VGG-19 weights.")] = None,
     provider: Annotated[Provider, typer.Option("--provider", help="Where it runs.")] = "auto",
     device: Annotated[
@@ -30,53 +52,76 @@ def evaluate(
     ] = "auto",
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
-    """Print J, S and C of a model on photographs it has not seen.
+    """Print J, S and C on photographs it has not seen, how near the slow method it comes, and more.
 
     Photographs are judged at a long side of 384 px and against the style image at 512 px, both cut
     to multiples of 8, after rounding to uint8. Figures made with other VGG-19 weights are not
-    comparable; the first line says which were used.
+    comparable; the first line says which were used. Paintings in a folder have the names of their
+    photographs. docs/judging.md says what each figure means.
     """
     import torch
 
-    from infer.stylizer import Stylizer
-    from nst.image import find_images, load_image
-    from nst.judge import STYLE_PX, fit_photograph, judge, mean_score
+    from nst.appraisal import Yardstick
+    from nst.cache_folder import cache_folder
+    from nst.card import rows, write_card
+    from nst.commands.subject import open_subject
+    from nst.commands.verdict import judge_subject, sources
+    from nst.files import check_writable
+    from nst.image import find_images
+    from nst.loss_network import find_loss_network
     from nst.losses import PerceptualLoss
-    from nst.runtime import choose_device, describe, exact_float32
-    from nst.tensors import load_style
-    from nst.weights import find_weights
+    from nst.runtime import choose_device, describe
+    from nst.tensors import load_style, to_uint8
 
     files = find_images(photos)
     if not files:
         raise DataError(f"--photos {photos}: no photographs in it")
     where = choose_device(device)
-    image, style_picture = load_style(style, STYLE_PX)
-    weights = find_weights(vgg, announce=say, bars=progress)
+    if settings.slow_photos is None:
+        count = SLOW_PHOTOS.get(where.type, SLOW_PHOTOS_ELSEWHERE)
+        settings = replace(settings, slow_photos=count)
+    folder = card or default_folder(model)
+    image, style_picture = load_style(style, settings.style_size)
+    weights = find_loss_network(loss_network, vgg, announce=say, bars=progress)
     criterion = PerceptualLoss.from_config(weights, image.to(where), ObjectiveConfig(vgg=vgg))
-    stylizer = Stylizer(model, provider=provider, size=None)
+    yardstick = Yardstick(criterion, to_uint8(image)[0])
+    subject = open_subject(model, photos, files, provider=provider)
+    second = None
+    if against is not None:
+        second = open_subject(against, photos, files, provider=provider, flag="--against")
+    check_writable(folder / "card.json")
     say(criterion.describe())
-    say(f"judged on {describe(where, torch.float32)}; {stylizer.session.describe_provider()}")
+    computed = describe(where, torch.float32)
+    say(f"judged on {computed}; {subject.about_provider}")
     for note in style_picture.notes:
         say(f"{style}: {note}")
-    scores = []
-    with progress("judging", len(files)) as bar, exact_float32():
-        for done, file in enumerate(files, start=1):
-            picture = load_image(file)
-            for note in picture.notes:
-                say(f"{file}: {note}")
-            photo = fit_photograph(picture.rgb)
-            try:
-                scores += judge(lambda rgb: stylizer.run(rgb[None])[0], [photo], criterion)
-            except ImageError as error:  # too narrow for the layers of the objective
-                raise ImageError(f"{file}: {error}") from None
-            bar.update(done, f"{file.name} J {scores[-1].total:.3f}")
-    mean = mean_score(scores)
-    if json:
-        names = [file.relative_to(photos).as_posix() for file in files]
-        each = {name: asdict(score) for name, score in zip(names, scores, strict=True)}
-        result_json({"mean": asdict(mean), "photographs": each, "model": str(model)})
-        return
-    result(
-        f"J {mean.total:.3f}  S {mean.style:.4f}  C {mean.content:.3f}"
-        f"  (unstyled S {mean.unstyled:.3f}; {len(scores)} photographs)"
+    verdict = judge_subject(
+        subject,
+        photos,
+        files,
+        yardstick,
+        settings,
+        against=second,
+        cache=cache_folder(),
+        announce=say,
+        bars=progress,
     )
+    values = sources(style, yardstick, settings, device=computed) | verdict.values
+    write_card(folder, values, verdict.pictures)
+    if json:
+        result_json(values | {"model": str(model), "card": str(folder / "card.html")})
+        return
+    result(verdict.line)
+    lines = rows(values)[3:]
+    widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
+    for name, value, note in lines:
+        result(f"{name:{widths[0]}}  {value:>{widths[1]}}  {note}")
+    say(f"card: {folder / 'card.html'}")
+
+
+def default_folder(model: Path) -> Path:
+    """Return where the card of a model stands: its run folder, else ``MODEL-card`` beside it."""
+    if (model.parent / "config.toml").is_file():
+        return model.parent
+    path = model.resolve() if model.is_dir() else model
+    return path.with_name(f"{path.name if model.is_dir() else path.stem}-card")

@@ -1,0 +1,157 @@
+"""What ``nst evaluate`` judges: a model of the contract, or a folder of paintings."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nst.errors import DataError, ImageError, UsageError
+from nst.settings import Provider
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from nst.judge import Paint
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Subject:
+    """What is judged."""
+
+    path: Path
+    facts: dict[str, Any]
+    """For the card: kind, name, hash, and what a model tells about itself."""
+    paint: Paint | None
+    """None for a folder."""
+    provider: str
+    """Where ONNX Runtime runs it, ``CPU``; empty for a folder."""
+    about_provider: str
+    """Which provider was asked for and obtained, in a line."""
+    paintings: dict[Path, Path]
+    """The painting of each photograph; empty for a model."""
+
+    def painted(self, file: Path, photograph: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """Return the painting of a photograph, in the size of ``photograph``, ``(H, W, 3)``."""
+        from nst.image import load_image, resize_image
+
+        if self.paint is not None:
+            return self.paint(photograph)
+        rgb = load_image(self.paintings[file]).rgb
+        height, width = photograph.shape[:2]
+        own = rgb.shape[1] / rgb.shape[0]
+        if abs(own * height / width - 1) > 0.1:
+            raise ImageError(
+                f"{self.paintings[file]}: {rgb.shape[1]}x{rgb.shape[0]} px is no painting of"
+                f" {file}, which has other proportions"
+            )
+        return rgb if rgb.shape == photograph.shape else resize_image(rgb, height, width)
+
+    def ms(self, photographs: Sequence[NDArray[np.uint8]]) -> dict[str, float] | None:
+        """Return the median time for each size of picture, ms, by ``WxH``; None for a folder."""
+        from nst.speed import median_ms
+
+        if self.paint is None:
+            return None
+        return {f"{p.shape[1]}x{p.shape[0]}": median_ms(self.paint, p) for p in photographs}
+
+
+def open_subject(
+    path: Path, photos: Path, files: Sequence[Path], *, provider: Provider, flag: str = "MODEL"
+) -> Subject:
+    """Load a model, or find the paintings of photographs in a folder.
+
+    Args:
+        path: An ONNX file or a folder.
+        photos: The folder of the photographs.
+        files: The photographs in it.
+        provider: Where a model runs.
+        flag: What to call ``path`` in an error.
+
+    Raises:
+        DataError: The painting of a photograph is missing, or there are several.
+        ModelError: The file is no style model.
+        InferenceError: The provider was named and cannot be had.
+    """
+    facts: dict[str, Any]
+    if path.is_dir():
+        paintings = _matched(path, photos, files, flag)
+        facts = {
+            "kind": "folder",
+            "name": path.resolve().name,
+            "sha256": _hash_of(paintings.values()),
+        }
+        return Subject(path, facts, None, "", "paintings from a folder", paintings)
+    if not path.exists():
+        raise UsageError(f"{flag} {path}: no such model or folder")
+    from infer.model_file import read_model
+    from infer.stylizer import Stylizer
+    from nst.model_graph import count_numbers
+
+    model = read_model(path)
+    stylizer = Stylizer(model.data, provider=provider, size=None)
+    info = model.info
+    facts = {
+        "kind": "model",
+        "name": path.name,
+        "sha256": hashlib.sha256(model.data).hexdigest(),
+        "bytes": len(model.data),
+        "parameters": count_numbers(model.data),
+        "styles": list(info.styles),
+        "style_sha256": list(info.style_sha256),
+        "network": info.network,
+        "width": info.width,
+        "made_with": info.made_with,
+        "training": dict(info.training),
+    }
+
+    def paint(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        painted: NDArray[np.uint8] = stylizer.run(rgb[None])[0]
+        return painted
+
+    session = stylizer.session
+    return Subject(path, facts, paint, session.obtained, session.describe_provider(), {})
+
+
+@contextmanager
+def naming(file: Path) -> Iterator[None]:
+    """Put the name of a photograph before what is wrong with it."""
+    try:
+        yield
+    except ImageError as error:
+        text = str(error)
+        raise ImageError(text if str(file) in text else f"{file}: {error}") from None
+
+
+def _matched(folder: Path, photos: Path, files: Sequence[Path], flag: str) -> dict[Path, Path]:
+    """Return the painting of each photograph: the same name, whatever the suffix."""
+    from nst.image import find_images
+
+    found = find_images(folder)
+    by_place: dict[Path, list[Path]] = {}
+    by_stem: dict[str, list[Path]] = {}
+    for painting in found:
+        by_place.setdefault(painting.relative_to(folder).with_suffix(""), []).append(painting)
+        by_stem.setdefault(painting.stem, []).append(painting)
+    matched = {}
+    for file in files:
+        place = file.relative_to(photos).with_suffix("")
+        candidates = by_place.get(place) or by_stem.get(file.stem, [])
+        if not candidates:
+            raise DataError(f"{flag} {folder}: no painting of {file}, {place}.png or the like")
+        if len(candidates) > 1:
+            names = " and ".join(str(c.relative_to(folder)) for c in candidates[:2])
+            raise DataError(f"{flag} {folder}: {names} could both be the painting of {file}")
+        matched[file] = candidates[0]
+    return matched
+
+
+def _hash_of(paintings: Iterable[Path]) -> str:
+    """Return one SHA-256 over those of several files, in order."""
+    from nst.files import sha256_of
+
+    return hashlib.sha256("".join(sha256_of(p) for p in paintings).encode()).hexdigest()
