@@ -171,10 +171,10 @@ def page(card: Mapping[str, Any], pictures: Mapping[str, Pictures]) -> str:
     """
     shown = dict(list(pictures.items())[:MOST_PICTURES])
     subject, style = card["subject"], card["style"]
-    title = escape(subject["name"])
+    title, sentence = escape(subject["name"]), headline(card)
     parts = [
         f"<h1>{title}</h1>",
-        f"<p class=lead>{escape(headline(card).capitalize())}.</p>",
+        f"<p class=lead>{escape(sentence[0].upper() + sentence[1:])}.</p>",
         f"<p>In the style of {escape(style['name'])}; {card['count']} photographs.</p>",
         "<h2>Figures</h2>",
         _table(rows(card)),

@@ -23,6 +23,9 @@ Start = Literal["photograph", "noise"]
 """What the slow method begins with."""
 STARTS: tuple[Start, ...] = get_args(Start)
 
+LEAST_TOTAL = 1e-6
+"""J of a photograph that is the style image itself is 0, of which nothing is a multiple."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
@@ -80,7 +83,7 @@ def steps_to_reach(totals: Sequence[float], total: float) -> float | None:
 
 def excess(totals: Sequence[float], total: float) -> float:
     """Return J divided by the J that the slow method reached in the end; 1 is as good."""
-    return total / totals[-1]
+    return total / max(totals[-1], LEAST_TOTAL)
 
 
 def write_curve(path: Path, curve: Curve) -> None:

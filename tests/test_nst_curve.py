@@ -40,6 +40,7 @@ def test_the_evaluation_that_is_as_good_by_hand(total: float, expected: float | 
 
 def test_excess_by_hand() -> None:
     assert excess(TOTALS, 1.25) == 2.5
+    assert excess((0.0, 0.0), 0.5) == pytest.approx(5e5)  # finite: a card is JSON
 
 
 def test_a_curve_in_a_file_is_the_same(curve: Curve, tmp_path: Path) -> None:
