@@ -25,7 +25,7 @@ from train.data import open_photographs
 from train.reading import Reading
 from train.sources import find_sources
 
-SMALL = ("--width", "8", "--size", "64", "--batch", "1", "--style-size", "64", "--device", "cpu")
+SMALL = tuple("--width 8 --size 64 --batch 1 --style-size 64 --device cpu --init none".split())
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 

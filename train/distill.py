@@ -81,7 +81,8 @@ class Student(nn.Module):
         super().__init__()
         self.weights = weights
         self.encoder = VGG19(weights, deepest=PRESET.deepest_layer).requires_grad_(True).train()
-        self.matrices = nn.ParameterDict(matrices)
+        # Copied: what is read from a file lies anywhere, and a product's last bits depend on that.
+        self.matrices = nn.ParameterDict({k: matrix.clone() for k, matrix in matrices.items()})
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.painters = nn.ModuleList(TransformerNet(PAINTER_WIDTH) for _ in range(painters))

@@ -9,7 +9,6 @@ give. Differs: channels are chosen by a pivoted Cholesky decomposition, in place
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -52,7 +51,6 @@ def prune(
         The narrow network, and for each layer a matrix ``(N, n)`` from its n channels to the
         teacher's N.
     """
-    weights = _scaled(weights)
     inputs = 3
     tensors: dict[str, Tensor] = {}
     matrices: dict[str, Tensor] = {}
@@ -84,20 +82,15 @@ def prune(
     return narrow(weights, tensors), matrices
 
 
-def _scaled(weights: VGGWeights) -> VGGWeights:
-    """Let pictures enter with a deviation near 1: Adam's steps suit weights of every layer then."""
-    first = "conv1_1.weight"
-    factor = torch.tensor(weights.std).reshape(3, 1, 1)
-    scaled = weights.tensors[first] / factor * INPUT_STD
-    return replace(weights, tensors={**weights.tensors, first: scaled}, std=(INPUT_STD,) * 3)
-
-
 def narrow(weights: VGGWeights, tensors: Mapping[str, Tensor]) -> VGGWeights:
-    """Return weights of another width into which pictures enter as they do into the given ones."""
+    """Return weights of another width into which pictures enter with a deviation near 1.
+
+    Adam's steps suit weights of every layer then.
+    """
     return VGGWeights(
         tensors=dict(tensors),
         mean=weights.mean,
-        std=weights.std,
+        std=(INPUT_STD,) * 3,
         padding="zeros",  # reflection would cost a tenth of the time
         pooling=weights.pooling,
         ceil_mode=weights.ceil_mode,
