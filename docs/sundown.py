@@ -258,14 +258,19 @@ def as_bytes(field: Field) -> NDArray[np.uint8]:
     return np.clip(np.rint(field), 0, 255).astype(np.uint8)
 
 
+def write(path: Path) -> None:
+    """Write the picture as JPEG, colours at full resolution."""
+    Image.fromarray(paint()).save(
+        path, "JPEG", quality=QUALITY, subsampling=0, optimize=True, progressive=True
+    )
+
+
 def main() -> None:
-    """Write the JPEG."""
+    """Write the JPEG where it is embedded."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(__file__).parents[1] / "nst" / "assets" / "sundown.jpg"
     parser.add_argument("-o", "--output", type=Path, default=default)
-    arguments = parser.parse_args()
-    picture = Image.fromarray(paint())
-    picture.save(arguments.output, quality=QUALITY, subsampling=0, optimize=True, progressive=True)
+    write(parser.parse_args().output)
 
 
 if __name__ == "__main__":
