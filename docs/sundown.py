@@ -27,7 +27,7 @@ FINENESS = 2
 MARGIN = 0.06
 """Painted beyond each edge and cut off, in sides: strokes run over the edge."""
 SEED = 20
-QUALITY = 82
+QUALITY = 79
 GROUND = (112, 62, 44)
 """What shines through between strokes."""
 
@@ -175,8 +175,8 @@ def lay(
         )
     column, row = np.clip(path[:, JOINTS // 2], 0, whole - 1).astype(int).T
     hue = scene[row, column]  # (count, 3)
-    hue = hue * (0.84 + 0.32 * random.random((count, 1))) + 30 * (random.random((count, 3)) - 0.5)
-    odd = random.random(count) < 0.06  # a touch of the other side of the colour circle
+    hue = hue * (0.74 + 0.50 * random.random((count, 1))) + 50 * (random.random((count, 3)) - 0.5)
+    odd = random.random(count) < 0.08  # a touch of the other side of the colour circle
     hue[odd] = 0.4 * hue[odd] + 0.6 * hue[odd][:, ::-1]
 
     along = np.gradient(path, axis=1)
@@ -185,7 +185,7 @@ def lay(
     belly = 0.25 + 0.75 * np.sqrt(1 - np.abs(np.linspace(-1, 1, JOINTS + 1)) ** 4)
     bristles = max(4, round(1.1 * brush.half_width))
     offsets = np.linspace(-1, 1, bristles)
-    tones = np.clip(hue[:, None] * (0.86 + 0.28 * random.random((count, bristles, 1))), 0, 255)
+    tones = np.clip(hue[:, None] * (0.80 + 0.40 * random.random((count, bristles, 1))), 0, 255)
     heights = random.random((count, bristles))
     widths = np.rint(2 * half_width / bristles * (0.9 + 0.5 * heights)).astype(int)
     levels = (70 + 150 * heights) * (1 - 0.55 * np.abs(offsets) ** 3) + 30
@@ -207,7 +207,7 @@ def light_up(colors: Field, ridges: Field) -> Field:
     """Let light fall on the ridges from the upper left; colours 0 to 255."""
     down, right = np.gradient(blurred(ridges, 1.1 * FINENESS))
     light = np.tanh(-0.7 * (down + right) / (14 * FINENESS) * 2)[..., None]
-    return colors * (1 + 0.45 * np.minimum(light, 0)) + (255 - colors) * 0.32 * np.maximum(light, 0)
+    return colors * (1 + 0.55 * np.minimum(light, 0)) + (255 - colors) * 0.40 * np.maximum(light, 0)
 
 
 def noise(random: np.random.Generator, whole: int, cell: float, octaves: int) -> Field:
@@ -258,14 +258,19 @@ def as_bytes(field: Field) -> NDArray[np.uint8]:
     return np.clip(np.rint(field), 0, 255).astype(np.uint8)
 
 
+def write(path: Path) -> None:
+    """Write the picture as JPEG, colours at full resolution."""
+    Image.fromarray(paint()).save(
+        path, "JPEG", quality=QUALITY, subsampling=0, optimize=True, progressive=True
+    )
+
+
 def main() -> None:
-    """Write the JPEG."""
+    """Write the JPEG where it is embedded."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     default = Path(__file__).parents[1] / "nst" / "assets" / "sundown.jpg"
     parser.add_argument("-o", "--output", type=Path, default=default)
-    arguments = parser.parse_args()
-    picture = Image.fromarray(paint())
-    picture.save(arguments.output, quality=QUALITY, subsampling=0, optimize=True, progressive=True)
+    write(parser.parse_args().output)
 
 
 if __name__ == "__main__":

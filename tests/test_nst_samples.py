@@ -42,14 +42,13 @@ def test_every_picture_has_its_licence() -> None:
         assert any(licence in line for licence in ("MIT", "public domain", "CC0"))
 
 
-def test_the_style_is_what_its_script_draws(sundown: ModuleType) -> None:
-    """By the script itself: all but what JPEG loses, and a stroke that falls otherwise."""
-    drawn, kept = sundown.paint(), load_image(STYLE).rgb
-    assert kept.shape == drawn.shape == (672, 672, 3)
+def test_the_style_is_what_its_script_draws(sundown: ModuleType, tmp_path: Path) -> None:
+    """By the script itself: all but the rounding of another numpy or another JPEG encoder."""
+    sundown.write(tmp_path / "drawn.jpg")
+    drawn, kept = load_image(tmp_path / "drawn.jpg").rgb, load_image(STYLE).rgb
+    assert kept.shape == (672, 672, 3)
     assert STYLE.stat().st_size < 200_000
-    difference = np.abs(drawn.astype(int) - kept)
-    assert difference.mean() < 6
-    assert np.quantile(difference, 0.99) < 26
+    assert np.abs(drawn.astype(int) - kept).mean() < 1
 
 
 def test_the_style_has_no_flat_areas_and_all_its_colours() -> None:
