@@ -25,21 +25,9 @@ from train.data import open_photographs
 from train.reading import Reading
 from train.sources import find_sources
 
-SMALL = tuple(
-    [
-        "--width",
-        "8",
-        "--size",
-        "64",
-        "--batch",
-        "1",
-        "--style-size",
-        "64",
-        "--device",
-        "cpu",
-        "--init",
-        "none",
-    ]
+SMALL = (
+    *("--width", "8", "--size", "64", "--batch", "1", "--style-size", "64", "--device", "cpu"),
+    *("--init", "none"),
 )
 
 pytestmark = pytest.mark.usefixtures("one_thread")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False)
 
-DATA = ("synthetic",)
+DATA = ("synthetic:400",)
 """What the network learns on: procedural pictures, which need no download."""
 JUDGED = 2
 """Photographs that judge, the first ones."""
