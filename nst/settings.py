@@ -19,7 +19,7 @@ import json
 import math
 import tomllib
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from nst.errors import UsageError
@@ -125,6 +125,23 @@ def is_given(context: Any, name: str) -> bool:  # noqa: ANN401
     """
     source = context.get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
+
+
+def given_flags(
+    cls: type[Settings],
+    context: Any,  # noqa: ANN401
+    others: Iterable[str] = (),
+) -> list[str]:
+    """Return the flags of settings, and of other parameters, that were typed.
+
+    Args:
+        cls: Whose fields are looked for.
+        context: Typer's, of the command.
+        others: Names of further parameters, as in ``runs``.
+    """
+    flags = {field.name: flag_of(field) for field in dataclasses.fields(cls)}
+    flags |= {name: f"--{name}" for name in others}
+    return [flag for name, flag in flags.items() if is_given(context, name)]
 
 
 def to_toml(settings: Settings) -> str:

@@ -147,6 +147,11 @@ def test_missing_arguments() -> None:
         run()
 
 
+def test_settings_beside_resume_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match=r"leave out --steps, --styles"):
+        run("--resume", tmp_path, "--steps", "9", "--styles", tmp_path)
+
+
 def test_maps_that_fit_no_layer_are_refused(tiny_vgg: VGGWeights, tmp_path: Path) -> None:
     from safetensors.torch import save_file
 

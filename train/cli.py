@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ import typer
 
 from nst.cache_folder import cache_folder
 from nst.errors import OutputError, UsageError
-from nst.settings import flag_of, is_given, with_settings
+from nst.settings import given_flags, is_given, with_settings
 from nst.terminal import Progress, progress, result, result_json, say
 from train.config import TrainConfig
 from train.reading import Reading
@@ -175,11 +174,8 @@ def _show_nothing(label: str, total: float | None) -> Iterator[Progress]:
 def _refuse_other_settings(style: Path | None, ctx: typer.Context) -> None:
     """A resumed run keeps its settings; only places may be named anew."""
     given = [] if style is None else [str(style)]
-    flags = {field.name: flag_of(field) for field in dataclasses.fields(TrainConfig)}
-    flags["runs"] = "--runs"
-    for name, flag in flags.items():
-        if name not in PLACES and is_given(ctx, name):
-            given.append(flag)
+    places = {f"--{name}" for name in PLACES}
+    given += [flag for flag in given_flags(TrainConfig, ctx, ["runs"]) if flag not in places]
     if given:
         raise UsageError(
             f"--resume takes style and settings from the run: leave out {', '.join(given)}; only"

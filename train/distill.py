@@ -17,7 +17,6 @@ student.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -33,6 +32,7 @@ from nst.tensors import as_rgb
 from nst.transformer import TransformerNet
 from nst.weights import MAP, VGGWeights
 from train.distill_config import DistillConfig
+from train.loop import learning_rate
 
 PRESET = PRESETS["pyramid"]
 LAYERS = tuple(sorted({tap.layer for tap in PRESET.taps}))
@@ -179,7 +179,7 @@ class Distillation:
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         blend.backward(found.detach() / len(photographs))
-        self.optimizer.param_groups[0]["lr"] = self._rate()
+        self.optimizer.param_groups[0]["lr"] = learning_rate(self.step, self.config)
         for group in self.optimizer.param_groups:
             nn.utils.clip_grad_norm_(group["params"], GREATEST_NORM)
         self.optimizer.step()
@@ -215,19 +215,12 @@ class Distillation:
         share = torch.where(drawn[0] > 1 - SHARE_OF_PAINTINGS, 1.0, share)
         return share[:, None, None, None]
 
-    def _rate(self) -> float:
-        """Half a cosine down to 1 % of the peak, after a short warm-up."""
-        steps = self.config.steps
-        warmup = min(100, steps // 10)
-        if self.step < warmup:
-            return self.config.learning_rate * (self.step + 1) / (warmup + 1)
-        progress = (self.step - warmup) / max(1, steps - warmup)
-        return self.config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
-
 
 def _square_root(matrix: Tensor) -> Tensor:
     """Return R, ``(n, n)``, with ``R^T R = W^T W`` for W ``(N, n)``."""
     square = matrix.T @ matrix
     jitter = 1e-6 * square.diagonal().mean().detach()
-    root: Tensor = torch.linalg.cholesky(square + jitter * torch.eye(len(square)))
+    root: Tensor = torch.linalg.cholesky(
+        square + jitter * torch.eye(len(square), device=square.device)
+    )
     return root.T

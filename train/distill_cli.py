@@ -10,7 +10,7 @@ import typer
 
 from nst.cache_folder import cache_folder
 from nst.errors import UsageError
-from nst.settings import with_settings
+from nst.settings import given_flags, with_settings
 from nst.terminal import progress, result, result_json, say
 from train.distill_config import DistillConfig
 from train.reading import Reading
@@ -25,6 +25,7 @@ app = typer.Typer(add_completion=False)
 @with_settings(DistillConfig)
 def distill(
     settings: DistillConfig,
+    ctx: typer.Context,
     data: Annotated[
         list[str] | None,
         typer.Option("--data", help="Photographs, as nst train takes them; several are joined."),
@@ -57,6 +58,10 @@ def distill(
         workers=os.cpu_count() or 1,
     )
     if resume is not None:
+        if given := given_flags(DistillConfig, ctx, ("data", "styles", "runs")):
+            raise UsageError(
+                f"--resume takes everything from the run: leave out {', '.join(given)}"
+            )
         session = resumed_distillation(resume, reading=reading)
     elif not data or styles is None:
         raise UsageError("nst distill --data PHOTOGRAPHS --styles FOLDER_OF_PAINTINGS")
@@ -78,11 +83,7 @@ def _run(session: DistillSession) -> Path:
     with StopRequest() as stop, progress("distilling", steps) as bar:
         bar.update(session.distillation.step)
         for line in session.steps(stop):
-            bar.update(
-                line["step"],
-                f"features {line['features']:.3f}  Grams {line['grams']:.3f}  gradient"
-                f" {line['gradient']:.3f} (cosine {line['cosine']:.2f})",
-            )
+            bar.update(line.step, str(line))
     path = session.write()
     if session.stopped_by:
         raise Stopped(

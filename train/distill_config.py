@@ -45,6 +45,16 @@ class DistillConfig(Settings):
             raise UsageError(f"--size must be a multiple of 32, got {self.size}")
 
     @property
+    def warmup(self) -> int:
+        """Steps until the learning rate reaches its peak."""
+        return 100
+
+    @property
+    def length(self) -> int:
+        """Steps of the distillation."""
+        return self.steps
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """``channels`` as numbers."""
         return tuple(map(int, self.channels.split(",")))

@@ -45,12 +45,31 @@ from train.distill_config import DistillConfig
 from train.feed import Crops, Feed, open_feed
 from train.pruning import narrow, prune
 from train.reading import Reading
+from train.records import append_line
 from train.run import FOR_READING, cut_log, new_folder
-from train.sources import find_sources
+from train.sources import find_sources, places_of
 
 FITTED = 48
 """Photographs that the first, pruned network is fitted to."""
 NAME = "compact"
+
+
+@dataclass(frozen=True, slots=True)
+class DistillLine:
+    """The figures of some steps as numbers, means since the last line; see ``DistillRecord``."""
+
+    step: int
+    features: float
+    grams: float
+    gradient: float
+    cosine: float
+    painted: float
+
+    def __str__(self) -> str:
+        return (
+            f"features {self.features:.3f}  Grams {self.grams:.3f}  gradient {self.gradient:.3f}"
+            f" (cosine {self.cosine:.2f})"
+        )
 
 
 @dataclass(eq=False)
@@ -67,7 +86,7 @@ class DistillSession:
     photographs: Photographs
     stopped_by: int = 0
 
-    def steps(self, stop: StopRequest) -> Iterator[dict[str, float]]:
+    def steps(self, stop: StopRequest) -> Iterator[DistillLine]:
         """Train to the end, or until a stop is asked for, and yield the lines of the log.
 
         Raises:
@@ -81,8 +100,7 @@ class DistillSession:
             if record.step % config.log_every == 0 or is_last:
                 line = _mean_of(seen)
                 seen.clear()
-                with log.open("a") as file:
-                    file.write(json.dumps(line) + "\n")
+                append_line(log, line)
                 yield line
             if record.step % config.checkpoint_every == 0 or is_last or stop.signal_number:
                 self.save()
@@ -234,7 +252,7 @@ class _Inputs:
         crops = Crops(batch=config.batch, size=config.size, seed=config.seed)
         feed = open_feed(photographs, crops, device, reading.workers)
         given = {
-            "data": list(data),
+            "data": places_of(data),
             "styles": str(styles.absolute()),
             "data_identity": joined_identity(sources),
             "styles_sha256": [sha256_of(file) for file in files],
@@ -257,8 +275,8 @@ class _Inputs:
         )
 
 
-def _mean_of(records: Sequence[DistillRecord]) -> dict[str, float]:
+def _mean_of(records: Sequence[DistillRecord]) -> DistillLine:
     """Average the figures of some steps; this waits for the device."""
     names = ("features", "grams", "gradient", "cosine", "painted")
     means = {n: float(torch.stack([getattr(r, n) for r in records]).mean()) for n in names}
-    return {"step": records[-1].step, **means}
+    return DistillLine(records[-1].step, **means)

@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
@@ -106,7 +106,23 @@ class Learner:
         return [name for name, _ in self.network.named_parameters()]
 
 
-def learning_rate(step: int, config: TrainConfig) -> float:
+class RateConfig(Protocol):
+    """What a learning rate follows from."""
+
+    @property
+    def learning_rate(self) -> float:
+        """The peak."""
+
+    @property
+    def warmup(self) -> int:
+        """Steps until the peak, at most a tenth of the length."""
+
+    @property
+    def length(self) -> int:
+        """Steps of the training."""
+
+
+def learning_rate(step: int, config: RateConfig) -> float:
     """Return the rate of a step: a linear warm-up, then half a cosine down to 1 % of the peak.
 
     Args:

@@ -7,9 +7,9 @@ import math
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from torch import Tensor
 from nst.errors import OutputError
 from nst.files import atomic_write, describe
 from train.loop import StepRecord
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,13 @@ class LogLine:
         )
 
 
-def append_line(path: Path, line: LogLine) -> None:
-    """Append one line of JSON to a log.
+def append_line(path: Path, line: DataclassInstance) -> None:
+    """Append a line of figures to a log, as JSON.
 
     Raises:
         OutputError: The disk is full.
     """
-    values = {name: _or_null(getattr(line, name)) for name in LogLine.__slots__}
+    values = {name: _or_null(value) for name, value in asdict(line).items()}
     try:
         with path.open("a") as file:
             file.write(json.dumps(values) + "\n")
