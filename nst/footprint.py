@@ -1,19 +1,22 @@
 """What the reference mode takes of the memory, told before it runs.
 
-Growth of a process on the CPU at its peak, kB for each pixel, measured in a process of its own
-with one size, VGG-19 in full width and what glibc keeps of freed memory; L-BFGS without its pairs::
+Growth of a process on the CPU at its peak, in kB for each pixel beyond 128x128, VGG-19 with random
+weights and what glibc keeps of freed memory, by the way of tests/test_nst_footprint.py with 2
+threads; L-BFGS without its pairs, one run each::
 
-    preset    precision   at 512x512   at 1024x1024   predicted
-    pyramid   float32           3.55           3.71        3.78
-    pyramid   bfloat16          2.88           3.15        3.24
-    gatys     float32           3.50           3.58        3.81
-    gatys     bfloat16          2.75           2.82        3.17
+    preset    precision   width     at 512x512   at 1024x1024   predicted
+    pyramid   float32     full            2.47           2.46        2.82
+    gatys     float32     full            2.78           2.35        2.85
+    pyramid   bfloat16    full            1.42           1.47        1.68
+    gatys     bfloat16    full            1.62           1.46        1.69
+    pyramid   float32     quarter         0.89                       0.97
+    gatys     float32     quarter         0.98                       0.97
+    pyramid   bfloat16    quarter         0.55                       0.68
+    gatys     bfloat16    quarter         0.62                       0.69
 
-With all pairs 4.28 were found at 512x512 in the first row (predicted 4.26), at 1536x1536 without
-them 3.70. Adam takes 3.80, a quarter of the width 1.03 with both presets (predicted 1.21). Coarser
-sizes before the last one add nothing: 3.55 and 3.30 in two and three sizes up to 1024x1024. A style
-image of 1024x1024 takes 0.79 and 1.30 while its targets are computed (predicted 1.28). On CUDA
-nothing has been measured.
+The other parts are older and were not measured again since the Gram matrix has its own gradient: all
+pairs took 4.28 where 3.55 was found without them, Adam 3.80, coarser sizes nothing more, a style
+image of 1024x1024 0.79 and 1.30 while its targets are computed. On CUDA nothing has been measured.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ PAIRS_BYTES = 480
 """Of each pixel: twenty steps and gradient changes of L-BFGS; Adam takes half of that."""
 KEPT_BYTES = {torch.float32: 4, torch.bfloat16: 2}
 """Of each activation that the backward pass needs."""
-PASSING_BYTES = {torch.float32: 34, torch.bfloat16: 26}
+PASSING_BYTES = {torch.float32: 19, torch.bfloat16: 11}
 """Of each channel in full size: gradients and reordered copies that come and go."""
 STYLE_BYTES = 20
 """Of each pixel of the style image and each channel of conv1_1, while its targets are computed."""
@@ -94,10 +97,6 @@ def bytes_per_pixel(weights: VGGWeights, preset: Preset, dtype: torch.dtype) -> 
     kept = sum(_kept(weights, preset, scale) for scale in {tap.scale for tap in preset.taps})
     passing = _channels(weights, "conv1_1") / min(tap.scale for tap in preset.taps) ** 2
     activations = KEPT_BYTES[dtype] * kept + PASSING_BYTES[dtype] * passing
-    if dtype != torch.float32:  # Gram matrices and errors are computed on float32 copies
-        activations += 4 * sum(
-            _channels(weights, layer) / _area(layer, scale) for layer, scale in preset.taps
-        )
     return PICTURES_BYTES + PAIRS_BYTES + activations
 
 
