@@ -15,8 +15,9 @@ threads; L-BFGS without its pairs, one run each::
     gatys     bfloat16    quarter         0.62                       0.69
 
 The other parts are older and were not measured again since the Gram matrix has its own gradient:
-all pairs took 4.28 where 3.55 was found without them, Adam 3.80, coarser sizes nothing more, a style
-image of 1024x1024 0.79 and 1.30 while its targets are computed. On CUDA nothing has been measured.
+all pairs took 4.28 where 3.55 was found without them, Adam 3.80, coarser sizes nothing more, a
+style image of 1024x1024 0.79 and 1.30 while its targets are computed. On CUDA
+nothing has been measured.
 """
 
 from __future__ import annotations
