@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable
 
 import torch
@@ -10,10 +11,17 @@ from torch.nn import functional as F
 
 from nst.errors import ImageError, UsageError, WeightsError
 from nst.functional import gram_matrix, mapped_features, mapped_gram
+from nst.reflection import reflect
 from nst.weights import CONVOLUTIONS, VGGWeights, hash_of_tensors
 
 LAYERS = tuple(name.replace("conv", kind) for name in CONVOLUTIONS for kind in ("conv", "relu"))
 """Every layer that can be asked for: conv1_1, relu1_1, conv1_2, ..., relu5_4."""
+FIRST_OF_BLOCK = frozenset(name for name in CONVOLUTIONS[1:] if name.endswith("_1"))
+"""Convolutions behind a pooling."""
+LAST_OF_BLOCK = frozenset(
+    name for name, after in itertools.pairwise(CONVOLUTIONS) if after in FIRST_OF_BLOCK
+)
+"""Convolutions before one."""
 
 
 class VGG19(nn.Module):
@@ -82,17 +90,26 @@ class VGG19(nn.Module):
         check_layers(wanted)
         activations: dict[str, Tensor] = {}
         x = (image - self.mean) / self.std
+        is_rectified = True
         for name, conv in self.convolutions.items():
             if len(activations) == len(wanted):
                 break
-            if name.endswith("_1") and name != "conv1_1":
+            if name in FIRST_OF_BLOCK:
                 x = self._pool(x, name)
+            if not is_rectified:
+                x = F.relu(x, inplace=True)
             x = conv(self._pad(x, name))
+            relu = name.replace("conv", "relu")
+            # The greatest of four is the same before and after ReLU, which then sees a quarter.
+            is_rectified = not (
+                name in LAST_OF_BLOCK and self.pooling == "max" and not wanted & {name, relu}
+            )
             if name in wanted:
                 activations[name] = x
-            # In place, unless somebody wants to see the convolution itself: less memory to touch.
-            x = F.relu(x, inplace=name not in wanted)
-            if (relu := name.replace("conv", "relu")) in wanted:
+            if is_rectified:
+                # In place, unless somebody wants the convolution itself: less memory to touch.
+                x = F.relu(x, inplace=name not in wanted)
+            if relu in wanted:
                 activations[relu] = x
         if missing := sorted(wanted - set(activations)):
             raise WeightsError(f"{', '.join(missing)}: not in the encoder, which ends at {name}")
@@ -143,7 +160,7 @@ class VGG19(nn.Module):
             return x
         if min(x.shape[-2:]) < 2:
             raise ImageError(f"a picture is too small: nothing is left of it before {before}")
-        return F.pad(x, (1, 1, 1, 1), mode="reflect")
+        return reflect(x, 1)
 
 
 def check_layers(layers: Iterable[str]) -> None:

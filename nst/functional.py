@@ -35,6 +35,20 @@ def gram_matrix(features: Tensor) -> Tensor:
         return gram
 
 
+def correlation(first: Tensor, second: Tensor) -> Tensor:
+    """Return ``sum over p of F[b, i, p] * H[b, j, p]``: two feature maps' Gram matrix.
+
+    Args:
+        first: F, ``(B, N, H, W)``.
+        second: H, ``(B, K, H, W)``.
+
+    Returns:
+        ``(B, N, K)``, float32 or better whatever the autocast state.
+    """
+    with torch.autocast(first.device.type, enabled=False):
+        return wide(_flat(first)).mT @ wide(_flat(second))
+
+
 def mapped_gram(gram: Tensor, matrix: Tensor) -> Tensor:
     """Return the Gram matrices of features that a matrix would map, from those of the features.
 

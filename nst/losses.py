@@ -323,9 +323,11 @@ def features_at(encoder: VGG19, image: Tensor, taps: Sequence[Tap]) -> dict[Tap,
         taps: Where.
     """
     found: dict[Tap, Tensor] = {}
+    reached = 1
     for scale in sorted({tap.scale for tap in taps}):
         layers = [tap.layer for tap in taps if tap.scale == scale]
-        activations = encoder(reduce_image(image, scale), layers)
+        image, reached = reduce_image(image, scale // reached), scale
+        activations = encoder(image, layers)
         found |= {Tap(layer, scale): value for layer, value in activations.items()}
     return found
 

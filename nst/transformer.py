@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.norm import InstanceNorm
+from nst.reflection import reflect
 
 BLOCKS = 5
 SIZE_MULTIPLE = 4
@@ -57,7 +58,7 @@ class ConvLayer(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to ``(B, C', H / stride, W / stride)``."""
-        return cast(Tensor, self.conv(F.pad(x, (self.reach,) * 4, mode="reflect")))
+        return cast(Tensor, self.conv(reflect(x, self.reach)))
 
 
 class ResidualBlock(nn.Module):
@@ -101,7 +102,7 @@ class RGBConv(ConvLayer):
         """``(B, C, H, W)`` with even sides to ``(B, C', H, W)``."""
         if torch.compiler.is_exporting():  # one plain Conv node in the ONNX file
             return super().forward(x)
-        padded = F.pad(x, (self.reach,) * 4, mode="reflect")
+        padded = reflect(x, self.reach)
         weight, bias = self.conv.weight, self.conv.bias
         places = [F.pad(weight, (j, 1 - j, i, 1 - i)) for i in (0, 1) for j in (0, 1)]
         kernel = torch.stack(places, 1).flatten(0, 1)  # (4C', C, K + 1, K + 1)

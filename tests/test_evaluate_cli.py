@@ -21,6 +21,7 @@ from nst.config import ObjectiveConfig
 from nst.image import load_image
 from nst.judge import fit_photograph, judge
 from nst.losses import PerceptualLoss
+from nst.samples import photographs
 from nst.tensors import load_style
 from nst.weights import load_weights
 
@@ -260,3 +261,19 @@ def test_where_a_card_stands(tmp_path: Path) -> None:
     assert default_folder(tmp_path / "paintings") == tmp_path / "paintings-card"
     (tmp_path / "config.toml").touch()
     assert default_folder(model) == tmp_path
+
+
+def test_the_embedded_photographs_judge_where_none_are_given(
+    invert_model: Path,
+    style_file: Path,
+    vgg_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    fixed = [invert_model, "--style", style_file, "--vgg", vgg_file, "--photo-size", "64"]
+    with pytest.raises(SystemExit) as caught:
+        main(["evaluate", *map(str, fixed), *QUICK, "--json", "--card", str(tmp_path)])
+    streams = capsys.readouterr()
+    assert not caught.value.code, streams.err
+    assert "no --photos: judged on the embedded ones, astronaut.jpg, " in streams.err
+    assert list(json.loads(streams.out)["photographs"]) == [p.name for p in photographs()]

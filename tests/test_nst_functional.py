@@ -12,6 +12,7 @@ from torch.autograd import gradcheck
 
 from nst.functional import (
     content_loss,
+    correlation,
     energy,
     gram_matrix,
     relative_error,
@@ -210,3 +211,14 @@ def test_total_variation_is_bounded_and_knows_no_direction(
     assert 0 <= value.item() <= 2
     for other in (image.mT, image.flip(-1), image.flip(-2), 1 - image):
         torch.testing.assert_close(total_variation_loss(other), value)
+
+
+def test_correlation_by_hand_and_of_a_map_with_itself() -> None:
+    """By hand: (1, 2) with (3, 4) is 11; with itself it is the Gram matrix."""
+    first, second = torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[[[3.0, 4.0]], [[0.0, 1.0]]]])
+    assert correlation(first, second).tolist() == [[[11.0, 2.0]]]
+    features = torch.rand(2, 3, 4, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(correlation(features, features), gram_matrix(features))
+    half = features.bfloat16()
+    with torch.autocast("cpu", torch.bfloat16):
+        assert correlation(half, half).dtype == torch.float32

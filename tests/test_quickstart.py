@@ -37,6 +37,8 @@ def small(photo_folder: Path, vgg_file: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(command, "DATA", (str(photo_folder),))
     monkeypatch.setattr(command, "settings_of", settings_of)
     monkeypatch.setattr(command, "JUDGED_PX", 64)
+    monkeypatch.setattr(command, "JUDGED_STYLE_PX", 64)
+    monkeypatch.setattr(command, "EVALUATIONS", 3)
     # The large sizes take most of the time here, and the tests of the export see them.
     monkeypatch.setattr(export.parity, "CASES", export.parity.CASES[:3])
 
@@ -55,7 +57,12 @@ def test_nothing_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     assert not code, err
     folder = tmp_path / "first try" / "sundown-1"
     names = [f"painted-{path.stem}.jpg" for path in photographs()]
-    assert out.splitlines() == [str(folder / name) for name in (*names, "sundown.onnx")]
+    ready = (*names, "sundown.onnx", "card.html")
+    assert out.splitlines() == [str(folder / name) for name in ready]
+    card = json.loads((folder / "card.json").read_text())
+    assert list(card["photographs"]) == ["astronaut.jpg", "coffee.jpg"]
+    assert card["loss_network"]["name"] == "embedded, distilled from VGG-19"
+    assert card["mean"]["slow"]["photograph"]["evaluations"] == 3
     for path, name in zip(photographs(), names, strict=True):
         assert load_image(folder / name).rgb.shape == load_image(path).rgb.shape
     first = folder / "preview-000010.jpg"
@@ -64,7 +71,7 @@ def test_nothing_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
     side = command.SHOWN_PX
     assert load_image(first).rgb.shape == (3 * side + 8, 3 * side + 8, 3)
     assert "parity: " in err
-    assert "at 64 px: a first impression" in err
+    assert "A first impression: by the compact network on 2 photographs at 64 px" in err
     commands = [line.strip() for line in err.splitlines() if line.startswith("    nst ")]
     assert len(commands) == 3
     for line in commands:
@@ -117,6 +124,9 @@ def test_own_pictures_in_a_second_folder(
     assert painted.alpha is not None
     assert abs(painted.rgb.astype(int) - (255 - load_image(files[2]).rgb)).max() == 0
     assert record["score"]["total"] > 0
+    assert record["card"] == str(folder / "card.html")
+    card = json.loads((folder / "card.json").read_text())
+    assert list(card["photographs"]) == ["1-me.png", "me.jpg"]
     assert record["seconds"] > 0
     assert [shlex.split(line)[1] for line in record["next"]] == ["train", "stylize", "webcam"]
     assert str(style_file) in shlex.split(record["next"][0])

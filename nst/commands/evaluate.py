@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from nst.config import JudgingConfig, ObjectiveConfig
-from nst.errors import DataError
 from nst.settings import LossNetwork, Provider, with_settings
 from nst.terminal import progress, result, result_json, say
 
@@ -27,8 +26,11 @@ def evaluate(
     model: Annotated[Path, typer.Argument(help="An exported ONNX file, or a folder of paintings.")],
     style: Annotated[Path, typer.Option("--style", help="The style image it was trained for.")],
     photos: Annotated[
-        Path, typer.Option("--photos", help="A folder of photographs it has not seen.")
-    ],
+        Path | None,
+        typer.Option(
+            "--photos", help="A folder of photographs it has not seen; else three embedded ones."
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option("--against", help="A second model or folder, for the blind comparison."),
@@ -64,18 +66,17 @@ def evaluate(
     from nst.appraisal import Yardstick
     from nst.cache_folder import cache_folder
     from nst.card import rows, write_card
-    from nst.commands.subject import open_subject
+    from nst.commands.subject import named_photographs, open_subject
     from nst.commands.verdict import judge_subject, sources
     from nst.files import check_writable
-    from nst.image import find_images
     from nst.loss_network import find_loss_network
     from nst.losses import PerceptualLoss
     from nst.runtime import choose_device, describe
     from nst.tensors import load_style, to_uint8
 
-    files = find_images(photos)
-    if not files:
-        raise DataError(f"--photos {photos}: no photographs in it")
+    photographs = named_photographs(photos)
+    if photos is None:
+        say(f"no --photos: judged on the embedded ones, {', '.join(photographs)}")
     where = choose_device(device)
     if settings.slow_photos is None:
         count = SLOW_PHOTOS.get(where.type, SLOW_PHOTOS_ELSEWHERE)
@@ -85,10 +86,10 @@ def evaluate(
     weights = find_loss_network(loss_network, vgg, announce=say, bars=progress)
     criterion = PerceptualLoss.from_config(weights, image.to(where), ObjectiveConfig(vgg=vgg))
     yardstick = Yardstick(criterion, to_uint8(image)[0])
-    subject = open_subject(model, photos, files, provider=provider)
+    subject = open_subject(model, photographs, provider=provider)
     second = None
     if against is not None:
-        second = open_subject(against, photos, files, provider=provider, flag="--against")
+        second = open_subject(against, photographs, provider=provider, flag="--against")
     check_writable(folder / "card.json")
     say(criterion.describe())
     computed = describe(where, torch.float32)
@@ -97,8 +98,7 @@ def evaluate(
         say(f"{style}: {note}")
     verdict = judge_subject(
         subject,
-        photos,
-        files,
+        photographs,
         yardstick,
         settings,
         against=second,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,6 @@ from nst.terminal import format_duration, progress, result, result_json, say
 if TYPE_CHECKING:
     from nst.image import Picture
     from nst.judge import Score
-    from nst.losses import PerceptualLoss
 
 app = typer.Typer(add_completion=False)
 
@@ -25,7 +24,11 @@ DATA = ("synthetic:400",)
 JUDGED = 2
 """Photographs that judge, the first ones."""
 JUDGED_PX = 192
-"""Long side at which they do."""
+"""Long side at which they do, half of the protocol's."""
+JUDGED_STYLE_PX = 256
+"""Long side of the style image against which they do."""
+EVALUATIONS = 50
+"""Of the slow method, with which the model is compared."""
 SHOWN_PX = 256
 """Side of a photograph in a preview."""
 
@@ -78,19 +81,18 @@ def quickstart(
         f"a network learns to paint as {style.name} is painted, for about"
         f" {format_duration(60 * minutes)}; then it paints {', '.join(f.name for f in files)}"
     )
-    trained = _train(style, pictures, output, settings_of(minutes, seed))
-    folder = trained.folder
+    folder = _train(style, pictures, output, settings_of(minutes, seed))
     model = _exported(folder)
     paintings = _painted(model, files, pictures, folder)
-    score = judged(trained, model, pictures)
+    score, card = judged(style, model, named(files))
     ways = ways_on(style, files, model, folder)
     seconds = time.perf_counter() - started_at
     if as_json:
         values = {"run": str(folder), "model": str(model), "paintings": [str(p) for p in paintings]}
-        figures = {"score": asdict(score), "seconds": round(seconds, 1)}
+        figures = {"card": str(card), "score": asdict(score), "seconds": round(seconds, 1)}
         result_json(values | figures | {"next": list(ways.values())})
         return
-    for path in (*paintings, model):
+    for path in (*paintings, model, card):
         result(str(path))
     say(f"done in {format_duration(seconds)}; the paintings are in {folder}. How to go on:")
     for why, command in ways.items():
@@ -110,21 +112,21 @@ def ways_on(style: Path, files: Sequence[Path], model: Path, folder: Path) -> di
     return {why: shlex.join(["nst", *map(str, words)]) for why, words in commands.items()}
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trained:
-    """What a training leaves to the steps behind it."""
-
-    folder: Path
-    """The run folder."""
-    criterion: PerceptualLoss
-    """What it was trained with."""
-    loss_network: str
+def named(files: Sequence[Path]) -> dict[str, Path]:
+    """Return photographs by their names on the card, where no two are alike."""
+    names = [file.name for file in files]
+    return {
+        name if names.count(name) == 1 else f"{number}-{name}": file
+        for number, (name, file) in enumerate(zip(names, files, strict=True), start=1)
+    }
 
 
 def _train(
     style: Path, pictures: Sequence[Picture], output: Path, settings: Mapping[str, Any]
-) -> Trained:
-    """Train to the end; previews show the photographs of the user, and the first one is told.
+) -> Path:
+    """Train to the end and return the run folder.
+
+    Previews show the photographs of the user, and the first one is told.
 
     Raises:
         Stopped: Ctrl-C or SIGTERM came; all is saved.
@@ -157,7 +159,7 @@ def _train(
             is_told = True
 
     run_session(session, tell)
-    return Trained(run.folder, session.criterion, run.loss_network)
+    return run.folder
 
 
 def _exported(folder: Path) -> Path:
@@ -190,24 +192,49 @@ def _painted(
     return paintings
 
 
-def judged(trained: Trained, model: Path, pictures: Sequence[Picture]) -> Score:
-    """Judge the model on the first photographs, small, by the objective it was trained with."""
-    from infer.stylizer import Stylizer
-    from nst.image import fit_long_side, resize_image
-    from nst.judge import judge, mean_score
-    from nst.runtime import exact_float32
-    from nst.tensors import crop_to_multiple
+def judged(style: Path, model: Path, photographs: Mapping[str, Path]) -> tuple[Score, Path]:
+    """Judge the model on the first photographs, small, by the compact network; write its card.
 
-    paint = Stylizer(model, size=None)
-    small = []
-    for picture in pictures[:JUDGED]:
-        height, width = fit_long_side(picture.height, picture.width, JUDGED_PX)
-        small.append(crop_to_multiple(resize_image(picture.rgb, height, width)))
-    with exact_float32():
-        mean = mean_score(judge(lambda rgb: paint.run(rgb[None])[0], small, trained.criterion))
-    say(
-        f"J {mean.total:.2f} (an unstyled photograph's S {mean.unstyled:.2f}, the paintings'"
-        f" {mean.style:.3f}) by {trained.loss_network}, on {len(small)} photographs at"
-        f" {JUDGED_PX} px: a first impression; nst evaluate judges by the protocol"
+    Returns:
+        The mean score, and the page.
+    """
+    import torch
+
+    from nst.appraisal import Yardstick
+    from nst.card import headline, write_card
+    from nst.commands.subject import open_subject
+    from nst.commands.verdict import judge_subject, sources
+    from nst.config import JudgingConfig
+    from nst.loss_network import find_loss_network
+    from nst.losses import PerceptualLoss
+    from nst.runtime import choose_device, describe
+    from nst.tensors import load_style, to_uint8
+
+    device = choose_device()
+    image, _ = load_style(style, JUDGED_STYLE_PX)
+    yardstick = Yardstick(
+        PerceptualLoss(find_loss_network("compact"), image.to(device)), to_uint8(image)[0]
     )
-    return mean
+    few = dict(list(photographs.items())[:JUDGED])
+    settings = JudgingConfig(
+        photo_size=JUDGED_PX,
+        style_size=JUDGED_STYLE_PX,
+        slow_photos=len(few),
+        evaluations=EVALUATIONS,
+    )
+    verdict = judge_subject(
+        open_subject(model, few, provider="auto"),
+        few,
+        yardstick,
+        settings,
+        announce=lambda line: None,  # it is said below, once
+        bars=progress,
+    )
+    computed = describe(device, torch.float32)
+    values = sources(style, yardstick, settings, device=computed) | verdict.values
+    write_card(model.parent, values, verdict.pictures)
+    say(
+        f"{verdict.line}; {headline(values)}. A first impression: by the compact network on"
+        f" {len(few)} photographs at {JUDGED_PX} px; nst evaluate judges by the protocol"
+    )
+    return verdict.mean, model.parent / "card.html"

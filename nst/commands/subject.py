@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,15 +60,31 @@ class Subject:
         return {f"{p.shape[1]}x{p.shape[0]}": median_ms(self.paint, p) for p in photographs}
 
 
+def named_photographs(folder: Path | None) -> dict[str, Path]:
+    """Return photographs by their names on a card: those of a folder, else the embedded ones.
+
+    Raises:
+        DataError: There are none in the folder.
+    """
+    from nst.image import find_images
+    from nst.samples import photographs
+
+    if folder is None:
+        return {file.name: file for file in photographs()}
+    files = find_images(folder)
+    if not files:
+        raise DataError(f"--photos {folder}: no photographs in it")
+    return {file.relative_to(folder).as_posix(): file for file in files}
+
+
 def open_subject(
-    path: Path, photos: Path, files: Sequence[Path], *, provider: Provider, flag: str = "MODEL"
+    path: Path, photographs: Mapping[str, Path], *, provider: Provider, flag: str = "MODEL"
 ) -> Subject:
     """Load a model, or find the paintings of photographs in a folder.
 
     Args:
         path: An ONNX file or a folder.
-        photos: The folder of the photographs.
-        files: The photographs in it.
+        photographs: Their files by their names, which their paintings have too.
         provider: Where a model runs.
         flag: What to call ``path`` in an error.
 
@@ -79,7 +95,7 @@ def open_subject(
     """
     facts: dict[str, Any]
     if path.is_dir():
-        paintings = _matched(path, photos, files, flag)
+        paintings = _matched(path, photographs, flag)
         facts = {
             "kind": "folder",
             "name": path.resolve().name,
@@ -127,7 +143,7 @@ def naming(file: Path) -> Iterator[None]:
         raise ImageError(text if str(file) in text else f"{file}: {error}") from None
 
 
-def _matched(folder: Path, photos: Path, files: Sequence[Path], flag: str) -> dict[Path, Path]:
+def _matched(folder: Path, photographs: Mapping[str, Path], flag: str) -> dict[Path, Path]:
     """Return the painting of each photograph: the same name, whatever the suffix."""
     from nst.image import find_images
 
@@ -138,8 +154,8 @@ def _matched(folder: Path, photos: Path, files: Sequence[Path], flag: str) -> di
         by_place.setdefault(painting.relative_to(folder).with_suffix(""), []).append(painting)
         by_stem.setdefault(painting.stem, []).append(painting)
     matched = {}
-    for file in files:
-        place = file.relative_to(photos).with_suffix("")
+    for name, file in photographs.items():
+        place = Path(name).with_suffix("")
         candidates = by_place.get(place) or by_stem.get(file.stem, [])
         if not candidates:
             raise DataError(f"{flag} {folder}: no painting of {file}, {place}.png or the like")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib import metadata
@@ -43,14 +43,14 @@ class Verdict:
     """For ``card.json``: subject, against, count, mean, speed and photographs."""
     pictures: dict[str, Pictures]
     """For ``card.html``, by the names of the photographs."""
+    mean: Score
     line: str
     """J, S and C in a line."""
 
 
 def judge_subject(
     subject: Subject,
-    photos: Path,
-    files: Sequence[Path],
+    photographs: Mapping[str, Path],
     yardstick: Yardstick,
     settings: JudgingConfig,
     *,
@@ -63,8 +63,7 @@ def judge_subject(
 
     Args:
         subject: What is judged.
-        photos: The folder by which photographs are named.
-        files: The photographs; at least one.
+        photographs: Their files by their names on the card; at least one.
         yardstick: What they are measured against.
         settings: Sizes, and how much is compared with the slow method; ``slow_photos`` None is
             none.
@@ -76,15 +75,17 @@ def judge_subject(
     Raises:
         NSTError: A photograph, a painting or the model cannot be used, or the memory is too small.
     """
+    files = list(photographs.values())
     first = fit_photograph(load_image(files[0]).rgb, settings.photo_size)
     speed = _speed(subject, first)  # before anything changes how memory is handed out
     with exact_float32():
         found = []
         with bars("judging", len(files)) as bar:
-            for done, file in enumerate(files, start=1):
-                found.append(_appraise(subject, photos, file, yardstick, settings, announce))
+            for done, (name, file) in enumerate(photographs.items(), start=1):
+                found.append(_appraise(subject, name, file, yardstick, settings, announce))
                 bar.update(done, f"{file.name} J {found[-1].score.total:.3f}")
-        line = _line([each.score for each in found])
+        mean = mean_score([each.score for each in found])
+        line = _line(mean, len(found))
         if settings.slow_photos:
             announce(line)
             if yardstick.criterion.style_content_energy.device.type == "cpu":
@@ -101,8 +102,8 @@ def judge_subject(
             found = [*compared, *found[len(compared) :]]
         second = {} if against is None else _rivals(against, files, found)
         waiting = iter(second.values())
-        photographs = [each.photograph for each in found[: len(second)]]
-        scores = judge(lambda rgb: next(waiting), photographs, yardstick.criterion)
+        seen = [each.photograph for each in found[: len(second)]]
+        scores = judge(lambda rgb: next(waiting), seen, yardstick.criterion)
     values = {
         "subject": subject.facts,
         "against": None if against is None else _rival_facts(against, subject, scores),
@@ -120,7 +121,7 @@ def judge_subject(
         )
         for each in found
     }
-    return Verdict(values, pictures, line)
+    return Verdict(values, pictures, mean, line)
 
 
 def sources(
@@ -164,7 +165,7 @@ def sources(
 
 def _appraise(
     subject: Subject,
-    photos: Path,
+    name: str,
     file: Path,
     yardstick: Yardstick,
     settings: JudgingConfig,
@@ -174,7 +175,6 @@ def _appraise(
     for note in picture.notes:
         announce(f"{file}: {note}")
     photograph = fit_photograph(picture.rgb, settings.photo_size)
-    name = file.relative_to(photos).as_posix()
     with naming(file):  # too narrow for the layers of the objective
         painted = subject.painted(file, photograph)
         return appraise(name, photograph, painted, yardstick, paint=subject.paint)
@@ -207,11 +207,10 @@ def _speed(subject: Subject, photograph: NDArray[np.uint8]) -> dict[str, Any] | 
     return {"provider": subject.provider, "judged": judged, "ms": ms}
 
 
-def _line(scores: Sequence[Score]) -> str:
-    mean = mean_score(scores)
+def _line(mean: Score, count: int) -> str:
     return (
         f"J {mean.total:.3f}  S {mean.style:.4f}  C {mean.content:.3f}"
-        f"  (unstyled S {mean.unstyled:.3f}; {len(scores)} photographs)"
+        f"  (unstyled S {mean.unstyled:.3f}; {count} photographs)"
     )
 
 
