@@ -21,6 +21,7 @@ from PIL import Image
 
 from nst.curve_plot import curve_plot
 from nst.files import atomic_write
+from nst.samples import ASSETS
 
 SCHEMA = 1
 """Version of ``card.json``."""
@@ -28,7 +29,6 @@ MOST_PICTURES = 16
 """More photographs than this are not shown on the page; the figures are those of all."""
 WEBP_QUALITY = 88
 
-_ASSETS = Path(__file__).parent / "assets"
 _NOT_MEASURED = "not measured"
 
 
@@ -291,4 +291,4 @@ def _data_uri(rgb: NDArray[np.uint8]) -> str:
 
 
 def _asset(name: str) -> str:
-    return (_ASSETS / name).read_text("utf-8")
+    return (ASSETS / name).read_text("utf-8")

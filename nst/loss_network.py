@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from importlib.resources import as_file, files
 from pathlib import Path
 
 from nst.errors import UsageError
+from nst.samples import ASSETS
 from nst.settings import LossNetwork
 from nst.terminal import Bars
 from nst.weights import VGGWeights, find_weights, load_weights
@@ -39,5 +39,4 @@ def find_loss_network(
         return find_weights(vgg, announce=announce, bars=bars)
     if vgg is not None:
         raise UsageError("--loss-network compact has its own weights: leave out --vgg")
-    with as_file(files("nst") / "assets" / COMPACT) as path:
-        return replace(load_weights(path), source="embedded, distilled from VGG-19")
+    return replace(load_weights(ASSETS / COMPACT), source="embedded, distilled from VGG-19")

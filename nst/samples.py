@@ -5,10 +5,10 @@ Whose they are and under which licence stands in ``nst/assets/CREDITS.md``.
 
 from __future__ import annotations
 
-from importlib.resources import files
 from pathlib import Path
 
-ASSETS = Path(str(files("nst") / "assets"))
+ASSETS = Path(__file__).parent / "assets"
+"""The folder of everything that is embedded."""
 STYLE = ASSETS / "sundown.jpg"
 """A sunset in thick strokes of oil, 672x672 px, drawn by ``docs/sundown.py``."""
 CREDITS = ASSETS / "CREDITS.md"

@@ -27,7 +27,7 @@ FLOOR = (
 """Modules of ``nst`` that ``infer`` may import; what they are made of has to be torch-free too."""
 OF_ONE_VERB = (
     *("nst.commands.train", "nst.commands.distill"),
-    *("nst.commands.contest", "nst.commands.feed_rates"),
+    *("nst.commands.contest", "nst.commands.feed_rates", "nst.commands.loss_speed"),
 )
 """A command whose options are those of its verb, and a module that only its command imports."""
 TORCH = ("torch", "torchvision", "safetensors", "onnxscript")

@@ -36,7 +36,7 @@ def test_padding_and_gradient_are_torchs(
 def test_the_gradient_by_hand() -> None:
     """1 2 3 becomes 2 1 2 3 2: in each direction the middle one is used three times."""
     x = torch.zeros(1, 1, 3, 3, requires_grad=True)
-    reflect(x, 1).sum().backward()
+    reflect(x, 1).sum().backward()  # type: ignore[no-untyped-call]
     assert x.grad is not None
     assert x.grad[0, 0].tolist() == [[1, 3, 1], [3, 9, 3], [1, 3, 1]]
 

@@ -95,10 +95,9 @@ def test_auto_takes_the_embedded_trunk_of_the_width(
     learner: Learner, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By hand: the weights of the file that is embedded for a width, or none and a word of it."""
-    (tmp_path / "assets").mkdir()
     checkpoint = (run_folder / "last.safetensors").read_bytes()
-    (tmp_path / "assets" / "trunk-8.safetensors").write_bytes(checkpoint)
-    monkeypatch.setattr(train.warm_start, "files", lambda _: tmp_path)
+    (tmp_path / "trunk-8.safetensors").write_bytes(checkpoint)
+    monkeypatch.setattr(train.warm_start, "ASSETS", tmp_path)
     said: list[str] = []
     network, other = TransformerNet(8), TransformerNet(16)
     start_from(network, "auto", said.append)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from importlib.resources import as_file, files
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,7 @@ import torch
 from nst.checkpoint import load_checkpoint, load_network, load_newest
 from nst.contract import ModelInfo
 from nst.errors import ModelError, UsageError
+from nst.samples import ASSETS
 from nst.transformer import TransformerNet
 
 TRUNK = "trunk-{}.safetensors"
@@ -55,12 +55,11 @@ def start_from(network: TransformerNet, init: str | None, announce: Callable[[st
 
 def _start_from_trunk(network: TransformerNet, announce: Callable[[str], None]) -> None:
     width = network.dimensions.width
-    resource = files("nst") / "assets" / TRUNK.format(width)
-    if not resource.is_file():
+    path = ASSETS / TRUNK.format(width)
+    if not path.is_file():
         announce(f"start: random weights, no trunk of width {width} is embedded")
         return
-    with as_file(resource) as path:
-        trained = load_network(load_checkpoint(path), source=str(path))
+    trained = load_network(load_checkpoint(path), source=str(path))
     network.load_state_dict(trained.state_dict())
     announce("start: the embedded trunk, trained for other styles; --init none starts from nothing")
 
