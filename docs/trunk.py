@@ -4,8 +4,9 @@
 
 Reptile (Nichol, Achiam and Schulman, "On first-order meta-learning algorithms", 2018): each round
 the network learns one of the styles for some steps, as a training would, and the trunk moves a part
-of the way to where that led. The compact loss network measures. An interrupted run goes on from
-its output file when it is called again.
+of the way to where that led. Each painting stands for three styles, itself and twice with its
+colours exchanged. The compact loss network measures. An interrupted run goes on from its output
+file when it is called again.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ from train.reading import Reading
 from train.sources import find_sources
 
 STYLE_PX = 512
+ORDERS = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
+"""Of red, green and blue in a painting and its copies."""
 EVERY = 10
 """Rounds between files."""
 
@@ -53,11 +56,13 @@ def main() -> None:
     tune(device, dtype)
     reading = Reading(announce=say, progress=progress)
     weights = find_loss_network("vgg19" if asked.vgg else "compact", asked.vgg)
+    paintings = [load_style(file, STYLE_PX)[0].to(device) for file in find_images(asked.styles)]
     criteria = [
-        PerceptualLoss(weights, load_style(file, STYLE_PX)[0].to(device), tv_weight=0.1).to(
+        PerceptualLoss(weights, painting[:, order], tv_weight=0.1).to(
             memory_format=torch.channels_last
         )
-        for file in find_images(asked.styles)
+        for order in ORDERS
+        for painting in paintings
     ]
     say(f"{len(criteria)} styles; {criteria[0].describe()}")
     config = TrainConfig(

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 import torch
@@ -13,8 +14,10 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from export.loss_network import export_loss_network, output_names
+from nst.files import sha256_of
 from nst.losses import CONTENT_FLOOR, PerceptualLoss
 from nst.presets import PRESETS
+from nst.samples import ASSETS
 from nst.tensors import to_tensor
 from nst.weights import VGGWeights, load_weights
 
@@ -37,6 +40,18 @@ def test_what_onnx_measures_is_the_objective(mapped_file: Path, tmp_path: Path) 
     """S and C from the outputs, by numpy alone, against ``nst.losses``, at odd sizes."""
     path = tmp_path / "compact.onnx"
     export_loss_network(mapped_file, path)
+    assert_measures_the_objective(path, mapped_file)
+
+
+def test_the_embedded_file_is_the_embedded_network() -> None:
+    path, file = ASSETS / "compact.onnx", ASSETS / "compact.safetensors"
+    metadata = {entry.key: entry.value for entry in onnx.load(path).metadata_props}
+    assert (metadata["name"], metadata["sha256"]) == ("compact", sha256_of(file))
+    assert metadata["preset"] == str(PRESETS["pyramid"])
+    assert_measures_the_objective(path, file)
+
+
+def assert_measures_the_objective(path: Path, file: Path) -> None:
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     random = np.random.default_rng(0)
     style, photo, painted = (
@@ -55,7 +70,7 @@ def test_what_onnx_measures_is_the_objective(mapped_file: Path, tmp_path: Path) 
     energies = np.array([(gram**2).sum() for gram in wanted[1:]])
     energies = np.maximum(energies, 1e-3 * energies.max())
     errors = [((a - b) ** 2).sum() for a, b in zip(ours[1:], wanted[1:], strict=True)]
-    criterion = PerceptualLoss(load_weights(mapped_file), to_tensor(style))
+    criterion = PerceptualLoss(load_weights(file), to_tensor(style))
     with torch.no_grad():
         target = criterion.content_target(to_tensor(photo))
         terms = criterion(to_tensor(painted), target)

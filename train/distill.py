@@ -40,7 +40,7 @@ LAYERS = tuple(sorted({tap.layer for tap in PRESET.taps}))
 PAINTER_WIDTH = 8
 PAINTER_RATE = 2e-3
 SHARE_OF_PHOTOGRAPHS = 0.2
-SHARE_OF_PAINTINGS = 0.4
+SHARE_OF_PAINTINGS = 0.5
 """Pictures that are not blended; the others are, in equally likely proportions."""
 GRADIENT_WEIGHT = 0.2
 """g: the gradient's error is the largest of the three by far and falls least."""
