@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from nst.cli import main
 from nst.contract import ModelInfo
 from nst.files import sha256_of
 from nst.image import load_image
+from nst.samples import STYLE, photographs
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -74,3 +76,31 @@ def test_from_photographs_to_a_painted_picture(
     assert "nothing is left to train" in err
     assert out == [str(folder)]
     assert exports == [((folder, None), {"overwrite": True})]
+
+
+def test_what_is_embedded_is_enough_to_learn_a_style(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By measure: trunk, compact network and procedural pictures; S falls under a photograph's own.
+
+    Nothing comes from outside the repository.
+    """
+    monkeypatch.setattr(export.parity, "CASES", export.parity.CASES[:3])
+    monkeypatch.setenv("NST_CACHE", str(tmp_path / "cache"))
+    monkeypatch.delenv("NST_VGG19", raising=False)
+    small = ("--steps", "30", "--batch", "1", "--size", "96", "--style-size", "128")
+    places = ("--runs", tmp_path, "--device", "cpu")
+    embedded = ("--data", "synthetic:8", "--loss-network", "compact")
+    (folder, model), said = nst(capsys, "train", STYLE, *embedded, *small, *places)
+    assert "start: the embedded trunk" in said
+    assert "compact embedded" in said
+    quick = ("--photo-size", "128", "--style-size", "128", "--slow-photos", "0", "--json")
+    judge = ("--style", STYLE, "--loss-network", "compact", "--card", tmp_path / "card")
+    out, _ = nst(capsys, "evaluate", model, *judge, *quick)
+    mean = json.loads("\n".join(out))["mean"]
+    assert mean["style"] < 0.5 * mean["unstyled"]
+    assert mean["content"] < 1.0
+    painted = tmp_path / "cat.png"
+    nst(capsys, "stylize", model, photographs()[2], "-o", painted)
+    assert load_image(painted).rgb.shape == load_image(photographs()[2]).rgb.shape
+    assert Path(folder, "log.jsonl").is_file()

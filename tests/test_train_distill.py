@@ -148,8 +148,24 @@ def test_missing_arguments() -> None:
 
 
 def test_settings_beside_resume_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"leave out --steps, --styles"):
-        run("--resume", tmp_path, "--steps", "9", "--styles", tmp_path)
+    with pytest.raises(UsageError, match=r"leave out --batch, --styles"):
+        run("--resume", tmp_path, "--steps", "9", "--batch", "2", "--styles", tmp_path)
+
+
+def test_a_finished_distillation_goes_on(
+    photo_folder: Path, styles: Path, vgg_file: Path, tmp_path: Path
+) -> None:
+    """By hand: the new length counts from the first step, and a shorter one is none."""
+    inputs = ("--data", photo_folder, "--styles", styles, "--vgg", vgg_file, *SMALL)
+    folder = run(*inputs, "--runs", tmp_path).parent
+    with pytest.raises(UsageError, match="--steps 4: the run has made 4 already"):
+        run("--resume", folder, "--steps", "4")
+    before = (folder / "compact.safetensors").read_bytes()
+    run("--resume", folder, "--steps", "6")
+    header = load_checkpoint(folder / "last.safetensors").header
+    assert (header["step"], header["config"]["steps"]) == (6, 6)
+    assert "steps = 6\n" in (folder / "config.toml").read_text()
+    assert (folder / "compact.safetensors").read_bytes() != before
 
 
 def test_maps_that_fit_no_layer_are_refused(tiny_vgg: VGGWeights, tmp_path: Path) -> None:

@@ -34,7 +34,8 @@ def distill(
         Path | None, typer.Option("--styles", help="A folder of paintings.", file_okay=False)
     ] = None,
     resume: Annotated[
-        Path | None, typer.Option("--resume", help="Go on with this run folder.")
+        Path | None,
+        typer.Option("--resume", help="Go on with this run folder, and further with --steps."),
     ] = None,
     runs: Annotated[Path, typer.Option("--runs", help="Where run folders are made.")] = Path(
         "runs"
@@ -58,11 +59,13 @@ def distill(
         workers=os.cpu_count() or 1,
     )
     if resume is not None:
-        if given := given_flags(DistillConfig, ctx, ("data", "styles", "runs")):
+        given = given_flags(DistillConfig, ctx, ("data", "styles", "runs"))
+        if others := [flag for flag in given if flag != "--steps"]:
             raise UsageError(
-                f"--resume takes everything from the run: leave out {', '.join(given)}"
+                f"--resume takes all but --steps from the run: leave out {', '.join(others)}"
             )
-        session = resumed_distillation(resume, reading=reading)
+        steps = settings.steps if given else None
+        session = resumed_distillation(resume, steps=steps, reading=reading)
     elif not data or styles is None:
         raise UsageError("nst distill --data PHOTOGRAPHS --styles FOLDER_OF_PAINTINGS")
     else:

@@ -31,7 +31,7 @@ from nst.checkpoint import (
     save_checkpoint,
 )
 from nst.encoder import VGG19
-from nst.errors import CheckpointError, DataError
+from nst.errors import CheckpointError, DataError, UsageError
 from nst.files import atomic_write, sha256_of
 from nst.image import find_images
 from nst.interrupt import StopRequest
@@ -108,6 +108,11 @@ class DistillSession:
                 self.stopped_by = stop.signal_number
                 return
 
+    def write_config(self) -> None:
+        """Write ``config.toml``, which nothing reads but people."""
+        with atomic_write(self.folder / "config.toml") as file:
+            file.write(f"{FOR_READING}\n{to_toml(self.config)}".encode())
+
     def save(self) -> None:
         """Write a checkpoint; the one before stays as ``prev``."""
         distillation = self.distillation
@@ -179,17 +184,24 @@ def new_distillation(
         )
     student = Student(start, matrices, painters=len(ready.styles), seed=config.seed)
     session = ready.session(new_folder(runs, NAME), student)
-    with atomic_write(session.folder / "config.toml") as file:
-        file.write(f"{FOR_READING}\n{to_toml(config)}".encode())
+    session.write_config()
     session.save()
     return session
 
 
-def resumed_distillation(folder: Path, *, reading: Reading) -> DistillSession:
+def resumed_distillation(
+    folder: Path, *, steps: int | None = None, reading: Reading
+) -> DistillSession:
     """Go on with a distillation from its newest checkpoint.
+
+    Args:
+        folder: The run folder.
+        steps: A new length; the learning rate follows it from here on. None keeps the old one.
+        reading: How photographs are read.
 
     Raises:
         CheckpointError: No checkpoint, or the inputs are not those of the run.
+        UsageError: More steps than that are done already.
     """
     checkpoint, source, note = load_newest(folder)
     if note:
@@ -198,6 +210,10 @@ def resumed_distillation(folder: Path, *, reading: Reading) -> DistillSession:
     if "styles" not in header:
         raise CheckpointError(f"{source}: no checkpoint of a distillation; nst train --resume")
     config = from_dict(DistillConfig, header["config"], source=str(folder))
+    if steps is not None:
+        if steps <= header["step"]:
+            raise UsageError(f"--steps {steps}: the run has made {header['step']} already")
+        config = config.replace(steps=steps)
     ready = _Inputs.read(header["data"], Path(header["styles"]), config, reading)
     for key, value in ready.given.items():
         if header[key] != value:
@@ -219,6 +235,7 @@ def resumed_distillation(folder: Path, *, reading: Reading) -> DistillSession:
     distillation.step = int(header["step"])
     restore_optimizer(distillation.optimizer, distillation.parameter_names, checkpoint.tensors)
     cut_log(folder / "log.jsonl", distillation.step)
+    session.write_config()
     return session
 
 
