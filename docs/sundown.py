@@ -67,10 +67,10 @@ class Brush:
 
 
 BRUSHES = (
-    Brush(28, 14, 115, 1.0),
-    Brush(17, 9, 76, 1.0),
-    Brush(10.5, 6, 54, 0.9),
-    Brush(7.5, 4, 38, 0.4),
+    Brush(42, 21, 172, 1.0),
+    Brush(26, 13.5, 114, 1.0),
+    Brush(16, 9, 81, 0.9),
+    Brush(11, 6, 57, 0.4),
 )
 JOINTS = 12
 """Pieces of the line that a bristle draws."""
@@ -183,7 +183,7 @@ def lay(
     along /= np.linalg.norm(along, axis=2, keepdims=True) + 1e-9
     sideways = np.stack([-along[..., 1], along[..., 0]], -1)
     belly = 0.25 + 0.75 * np.sqrt(1 - np.abs(np.linspace(-1, 1, JOINTS + 1)) ** 4)
-    bristles = max(4, round(1.1 * brush.half_width))
+    bristles = max(4, round(0.6 * brush.half_width))
     offsets = np.linspace(-1, 1, bristles)
     tones = np.clip(hue[:, None] * (0.80 + 0.40 * random.random((count, bristles, 1))), 0, 255)
     heights = random.random((count, bristles))
