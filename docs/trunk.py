@@ -1,12 +1,13 @@
 """Make nst/assets/trunk-16.safetensors: weights from which a new style is learnt soonest.
 
-    python docs/trunk.py STYLES --data PHOTOGRAPHS --data synthetic --rounds 400
+    python docs/trunk.py STYLES --data PHOTOGRAPHS --data synthetic -o trunk-16.safetensors
 
-Reptile (Nichol, Achiam and Schulman, "On first-order meta-learning algorithms", 2018): each round
-the network learns one of the styles for some steps, as a training would, and the trunk moves a part
-of the way to where that led. Each painting stands for three styles, itself and twice with its
-colours exchanged. The compact loss network measures. An interrupted run goes on from its output
-file when it is called again.
+One network learns all styles together by conditional instance normalisation (Dumoulin, Shlens and
+Kudlur, "A learned representation for artistic style", 2017): convolutions are shared, and each
+style has the scales and shifts of its norms for itself. The trunk is those convolutions, and the
+mean of the norms. Each painting stands for three styles, itself and twice with its colours
+exchanged. VGG-19 measures: what a training by the compact network exploits in it would stay in the
+trunk. An interrupted run goes on from OUTPUT.part when it is called again.
 """
 
 from __future__ import annotations
@@ -15,28 +16,35 @@ import argparse
 from pathlib import Path
 
 import torch
+from torch import Tensor, nn
 
-from nst.checkpoint import Checkpoint, load_checkpoint, load_network, network_tensors
-from nst.checkpoint import save_checkpoint as save
+from nst.checkpoint import (
+    Checkpoint,
+    load_checkpoint,
+    network_tensors,
+    optimizer_tensors,
+    restore_optimizer,
+    save_checkpoint,
+)
 from nst.image import find_images
-from nst.loss_network import find_loss_network
-from nst.losses import PerceptualLoss
+from nst.losses import LossTerms, PerceptualLoss
 from nst.runtime import choose_device, choose_precision, tune
 from nst.tensors import load_style
 from nst.terminal import progress, say
 from nst.transformer import TransformerNet
+from nst.weights import find_weights
 from train.config import TrainConfig
 from train.data import open_photographs
 from train.feed import Crops, open_feed
-from train.loop import Learner, fit
+from train.loop import Learner, learning_rate, training_step
 from train.reading import Reading
 from train.sources import find_sources
 
 STYLE_PX = 512
 ORDERS = ((0, 1, 2), (1, 2, 0), (2, 0, 1))
 """Of red, green and blue in a painting and its copies."""
-EVERY = 10
-"""Rounds between files."""
+EVERY = 250
+"""Steps between files."""
 
 
 def main() -> None:
@@ -45,22 +53,19 @@ def main() -> None:
     parser.add_argument("styles", type=Path, help="a folder of paintings")
     parser.add_argument("--data", action="append", required=True)
     parser.add_argument("--width", type=int, default=16)
-    parser.add_argument("--rounds", type=int, default=400)
-    parser.add_argument("--steps", type=int, default=25, help="of each round")
+    parser.add_argument("--steps", type=int, default=10_000, help="of 2 crops, each of one style")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
-    parser.add_argument("--vgg", help="another loss network than the compact one")
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
     device = choose_device()
     dtype = choose_precision("auto", device)
     tune(device, dtype)
     reading = Reading(announce=say, progress=progress)
-    weights = find_loss_network("vgg19" if asked.vgg else "compact", asked.vgg)
+    weights = find_weights(None, announce=say, bars=progress)
     paintings = [load_style(file, STYLE_PX)[0].to(device) for file in find_images(asked.styles)]
+    layout = torch.channels_last
     criteria = [
-        PerceptualLoss(weights, painting[:, order], tv_weight=0.1).to(
-            memory_format=torch.channels_last
-        )
+        PerceptualLoss(weights, painting[:, order], tv_weight=0.1).to(memory_format=layout)
         for order in ORDERS
         for painting in paintings
     ]
@@ -71,40 +76,87 @@ def main() -> None:
     sources = find_sources(asked.data, shards=None, reading=reading)
     photographs = open_photographs(sources, size=config.size, reading=reading)
     feed = open_feed(photographs, Crops(batch=2, size=config.size, seed=0), device, reading.workers)
-    trunk, first = _begin(asked.output, config)
-    batches = feed.batches(first * asked.steps, asked.rounds * asked.steps)
-    with progress("trunk", asked.rounds) as bar:
-        for number in range(first, asked.rounds):
-            learner = Learner.new(config, device)
-            learner.network.load_state_dict(trunk)
-            criterion = criteria[number % len(criteria)]
-            piece = (next(batches) for _ in range(asked.steps))
-            for record in fit(learner, criterion, piece, config, dtype):
-                last = record
-            share = 1.0 - 0.9 * number / asked.rounds
-            for name, value in learner.network.state_dict().items():
-                trunk[name].lerp_(value, share)
-            bar.update(number + 1, f"J {float(last.terms.total):.3f}")
-            if (number + 1) % EVERY == 0 or number + 1 == asked.rounds:
-                _write(asked.output, trunk, config.width, number + 1)
+    trunk = Trunk(len(criteria), config, device)
+    part = asked.output.with_suffix(".part")
+    if part.is_file():
+        trunk.restore(load_checkpoint(part))
+    with progress("trunk", asked.steps) as bar:
+        for crops in feed.batches(trunk.step, asked.steps):
+            number = trunk.step % len(criteria)
+            terms = trunk.learn(number, criteria[number], crops, dtype)
+            if trunk.step % 25 == 0:
+                bar.update(trunk.step, f"J {float(terms.total):.3f}")
+            if trunk.step % EVERY == 0 or trunk.step == asked.steps:
+                save_checkpoint(part, trunk.checkpoint())
+                _write(asked.output, trunk)
 
 
-def _begin(path: Path, config: TrainConfig) -> tuple[dict[str, torch.Tensor], int]:
-    """Return the trunk so far and the rounds that it has seen."""
-    if not path.is_file():
-        network = Learner.new(config, torch.device("cpu")).network
-        return {k: v.clone() for k, v in network.state_dict().items()}, 0
-    checkpoint = load_checkpoint(path)
-    network = load_network(checkpoint, source=str(path))
-    return {k: v.clone() for k, v in network.state_dict().items()}, checkpoint.header["rounds"]
+class Trunk:
+    """Networks with the same convolutions, each with norms of its own, and one optimiser."""
+
+    def __init__(self, count: int, config: TrainConfig, device: torch.device) -> None:
+        self.config = config
+        first = Learner.new(config, device)
+        self.networks = [first.network]
+        for _ in range(count - 1):
+            network = TransformerNet(config.width).to(device)
+            _share_convolutions(network, first.network)
+            self.networks.append(network)
+        self.all = nn.ModuleList(self.networks)  # names a parameter once, where it is met first
+        self.names = [name for name, _ in self.all.named_parameters()]
+        self.optimizer = torch.optim.Adam(self.all.parameters(), lr=0.0, fused=True)
+        self.learners = [Learner(network, self.optimizer) for network in self.networks]
+        self.step = 0
+
+    def learn(
+        self, number: int, criterion: PerceptualLoss, crops: Tensor, dtype: torch.dtype
+    ) -> LossTerms:
+        """Make a step for one style."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(self.step, self.config)
+        self.step += 1
+        return training_step(self.learners[number], criterion, crops, dtype)
+
+    def checkpoint(self) -> Checkpoint:
+        """Return everything that ``restore`` needs."""
+        tensors = dict(self.all.named_parameters())
+        found: dict[str, Tensor] = {f"all.{name}": value for name, value in tensors.items()}
+        found |= optimizer_tensors(self.optimizer, self.names)
+        return Checkpoint(found, {"step": self.step})
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on where a checkpoint was made."""
+        with torch.no_grad():
+            for name, parameter in self.all.named_parameters():
+                parameter.copy_(checkpoint.tensors[f"all.{name}"])
+        restore_optimizer(self.optimizer, self.names, checkpoint.tensors)
+        self.step = int(checkpoint.header["step"])
+
+    def mean(self) -> TransformerNet:
+        """Return a network with the convolutions and the mean of the norms."""
+        states = [network.state_dict() for network in self.networks]
+        network = TransformerNet(self.config.width)
+        network.load_state_dict(
+            {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
+        )
+        return network
 
 
-def _write(path: Path, trunk: dict[str, torch.Tensor], width: int, rounds: int) -> None:
-    network = TransformerNet(width)
-    network.load_state_dict(trunk)
+def _share_convolutions(network: TransformerNet, other: TransformerNet) -> None:
+    """Give a network the convolutions of another one; its norms stay its own."""
+    theirs = dict(other.named_modules())
+    for name, module in list(network.named_modules()):
+        for child in list(module._modules):
+            place = f"{name}.{child}" if name else child
+            if isinstance(theirs[place], nn.Conv2d):
+                setattr(module, child, theirs[place])
+
+
+def _write(path: Path, trunk: Trunk) -> None:
+    network = trunk.mean()
     halves = {name: value.half() for name, value in network_tensors(network).items()}
-    dimensions = {"network": network.dimensions.network, "width": width}
-    save(path, Checkpoint(halves, {"dimensions": dimensions, "rounds": rounds}))
+    dimensions = {"network": network.dimensions.network, "width": network.dimensions.width}
+    save_checkpoint(path, Checkpoint(halves, {"dimensions": dimensions, "steps": trunk.step}))
 
 
 if __name__ == "__main__":

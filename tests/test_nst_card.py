@@ -99,7 +99,8 @@ def card() -> dict[str, Any]:
         },
         "against": None,
         "style": {"name": "starry.jpg"},
-        "settings": {"evaluations": 4},
+        "settings": {"evaluations": 4, "photo_size": 48},
+        "loss_network": {"network": "compact"},
         "count": 2,
         "mean": figures,
         "speed": {"provider": "CPU", "judged": "48x32", "ms": {"48x32": 12.3, "640x360": 98.7}},
@@ -122,6 +123,7 @@ def test_a_page_asks_for_nothing_outside(
     text = page(card, pictures)
     found = Page(text)
     assert found.open == []
+    assert "In the style of starry.jpg; 2 photographs at 48 px, judged by compact." in text
     sources = found.attributes("img", "src")
     assert len(sources) == 5
     assert all(source.startswith("data:image/webp;base64,") for source in sources)

@@ -62,7 +62,7 @@ def quickstart(
     ] = Path("quickstart"),
     minutes: Annotated[
         float, typer.Option("--minutes", help="Time of the training alone.", min=0.05)
-    ] = 1.3,
+    ] = 1.8,
     seed: Annotated[int, typer.Option("--seed", help="Seed of every draw.", min=0)] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:

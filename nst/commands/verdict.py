@@ -148,6 +148,7 @@ def sources(
             "size": f"{yardstick.style.shape[1]}x{yardstick.style.shape[0]}",
         },
         "loss_network": {
+            "network": criterion.encoder.name,
             # Where it lies is nobody's business.
             "name": Path(criterion.encoder.source).name,
             "sha256": criterion.encoder.sha256,
