@@ -172,12 +172,12 @@ def page(card: Mapping[str, Any], pictures: Mapping[str, Pictures]) -> str:
     shown = dict(list(pictures.items())[:MOST_PICTURES])
     subject, style = card["subject"], card["style"]
     title, sentence = escape(subject["name"]), headline(card)
+    network = card["loss_network"]["network"]
     parts = [
         f"<h1>{title}</h1>",
         f"<p class=lead>{escape(sentence[0].upper() + sentence[1:])}.</p>",
         f"<p>In the style of {escape(style['name'])}; {card['count']} photographs at"
-        f" {card['settings']['photo_size']} px, judged by {escape(card['loss_network']['network'])}."
-        "</p>",
+        f" {card['settings']['photo_size']} px, judged by {escape(network)}.</p>",
         "<h2>Figures</h2>",
         _table(rows(card)),
         _plots(card),
