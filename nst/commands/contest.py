@@ -13,7 +13,7 @@ import os
 import platform
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -213,10 +213,15 @@ def _serve(connection: Connection, name: str, setting: Setting) -> None:
 
 def time_step(side: OurSide | PlainSide) -> float:
     """Make one step and return its seconds."""
+    return seconds_of(side.step, side.device)
+
+
+def seconds_of(run: Callable[[], object], device: torch.device) -> float:
+    """Call something once and return its seconds, until the device has finished."""
     started_at = time.perf_counter()
-    side.step()
-    if side.device.type == "cuda":
-        torch.cuda.synchronize(side.device)
+    run()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return time.perf_counter() - started_at
 
 

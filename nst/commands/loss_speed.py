@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import statistics
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
 
-from nst.commands.contest import Setting
+from nst.commands.contest import Setting, seconds_of
 from nst.losses import PerceptualLoss
 from nst.presets import find_preset
 from nst.runtime import autocast, choose_precision, tune
@@ -55,7 +54,7 @@ def measure_losses(
     seconds: dict[tuple[str, str], list[float]] = {key: [] for key in runs}
     for _ in range(WARM_UP + repetitions):
         for key, run in runs.items():
-            seconds[key].append(_time(run, device))
+            seconds[key].append(seconds_of(run, device))
     medians = {key: statistics.median(times[WARM_UP:]) for key, times in seconds.items()}
     return [LossFigures(name, medians[name, "loss"], medians[name, "step"]) for name in networks]
 
@@ -78,11 +77,3 @@ def _step(criterion: PerceptualLoss, setting: Setting, dtype: torch.dtype) -> Ca
     learner = Learner.new(config, torch.device(setting.device))
     crops = torch.from_numpy(setting.crops()).to(setting.device)
     return lambda: training_step(learner, criterion, crops, dtype)
-
-
-def _time(run: Callable[[], object], device: torch.device) -> float:
-    started_at = time.perf_counter()
-    run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return time.perf_counter() - started_at
