@@ -1,6 +1,6 @@
-"""Make nst/assets/trunk-16.safetensors: weights from which a new style is learnt soonest.
+"""Make nst/assets/trunk-johnson-16.safetensors: weights from which a new style is learnt soonest.
 
-    python docs/trunk.py STYLES --data PHOTOGRAPHS --data synthetic -o trunk-16.safetensors
+    python docs/trunk.py STYLES --data PHOTOGRAPHS --data synthetic -o trunk-johnson-16.safetensors
 
 One network learns all styles together by conditional instance normalisation (Dumoulin, Shlens and
 Kudlur, "A learned representation for artistic style", 2017): convolutions are shared, and each
@@ -13,6 +13,7 @@ trunk. An interrupted run goes on from OUTPUT.part when it is called again.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import torch
@@ -28,10 +29,11 @@ from nst.checkpoint import (
 )
 from nst.image import find_images
 from nst.losses import LossTerms, PerceptualLoss
+from nst.nets import build_network
+from nst.network import StyleNetwork
 from nst.runtime import choose_device, choose_precision, tune
 from nst.tensors import load_style
 from nst.terminal import progress, say
-from nst.transformer import TransformerNet
 from nst.weights import find_weights
 from train.config import TrainConfig
 from train.data import open_photographs
@@ -52,7 +54,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("styles", type=Path, help="a folder of paintings")
     parser.add_argument("--data", action="append", required=True)
-    parser.add_argument("--width", type=int, default=16)
+    parser.add_argument("--net", default="johnson")
+    parser.add_argument("--width", type=int)
     parser.add_argument("--steps", type=int, default=10_000, help="of 2 crops, each of one style")
     parser.add_argument("--learning-rate", type=float, default=1e-3)
     parser.add_argument("-o", "--output", type=Path, required=True)
@@ -71,7 +74,11 @@ def main() -> None:
     ]
     say(f"{len(criteria)} styles; {criteria[0].describe()}")
     config = TrainConfig(
-        width=asked.width, steps=asked.steps, learning_rate=asked.learning_rate, batch=2
+        net=asked.net,
+        width=asked.width,
+        steps=asked.steps,
+        learning_rate=asked.learning_rate,
+        batch=2,
     )
     sources = find_sources(asked.data, shards=None, reading=reading)
     photographs = open_photographs(sources, size=config.size, reading=reading)
@@ -99,7 +106,7 @@ class Trunk:
         first = Learner.new(config, device)
         self.networks = [first.network]
         for _ in range(count - 1):
-            network = TransformerNet(config.width).to(device)
+            network = build_network(config.dimensions).to(device)
             _share_convolutions(network, first.network)
             self.networks.append(network)
         self.all = nn.ModuleList(self.networks)  # names a parameter once, where it is met first
@@ -114,8 +121,10 @@ class Trunk:
         """Make a step for one style."""
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(self.step, self.config)
+        learner = self.learners[number]
+        learner.step = self.step  # what noise there is, follows from it
         self.step += 1
-        return training_step(self.learners[number], criterion, crops, dtype)
+        return training_step(learner, criterion, crops, dtype)
 
     def checkpoint(self) -> Checkpoint:
         """Return everything that ``restore`` needs."""
@@ -132,17 +141,17 @@ class Trunk:
         restore_optimizer(self.optimizer, self.names, checkpoint.tensors)
         self.step = int(checkpoint.header["step"])
 
-    def mean(self) -> TransformerNet:
+    def mean(self) -> StyleNetwork:
         """Return a network with the convolutions and the mean of the norms."""
         states = [network.state_dict() for network in self.networks]
-        network = TransformerNet(self.config.width)
+        network = build_network(self.config.dimensions)
         network.load_state_dict(
             {name: torch.stack([state[name] for state in states]).mean(0) for name in states[0]}
         )
         return network
 
 
-def _share_convolutions(network: TransformerNet, other: TransformerNet) -> None:
+def _share_convolutions(network: StyleNetwork, other: StyleNetwork) -> None:
     """Give a network the convolutions of another one; its norms stay its own."""
     theirs = dict(other.named_modules())
     for name, module in list(network.named_modules()):
@@ -155,7 +164,7 @@ def _share_convolutions(network: TransformerNet, other: TransformerNet) -> None:
 def _write(path: Path, trunk: Trunk) -> None:
     network = trunk.mean()
     halves = {name: value.half() for name, value in network_tensors(network).items()}
-    dimensions = {"network": network.dimensions.network, "width": network.dimensions.width}
+    dimensions = dataclasses.asdict(network.dimensions)
     save_checkpoint(path, Checkpoint(halves, {"dimensions": dimensions, "steps": trunk.step}))
 
 

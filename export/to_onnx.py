@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 import os
 import warnings
@@ -10,20 +11,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnxscript.optimizer
 import torch
-from onnx import GraphProto, ModelProto
+from onnx import GraphProto, ModelProto, numpy_helper
 from torch import Tensor, nn
 
 from export.graph_check import check_graph, norm_nodes
 from export.parity import CASES, Case, check_parity
 from nst import __version__
-from nst.contract import DIMENSIONS, INPUT, NORM_NAME, OUTPUT, ModelInfo
+from nst.contract import DIMENSIONS, INPUT, NORM_NAME, OUTPUT, TEXTURE, ModelInfo
 from nst.errors import OutputError
 from nst.files import atomic_write
-from nst.transformer import REACH_PX, SIZE_MULTIPLE, TransformerNet
+from nst.network import StyleNetwork
 
 OPSET = 18
 """The oldest that the exporter writes, for the sake of old runtimes."""
+
+WEIGHTS = "network."
+"""How the names of a network's weights begin in the file."""
 
 TRACED_SIZE = (2, 37, 45, 3)
 """Batch, height and width that are all free, odd and none of those of ``export.parity``."""
@@ -40,16 +46,20 @@ class BytesToBytes(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Paint RGB pictures, uint8 ``(N, H, W, 3)``, as RGB pictures of the same kind and size."""
+    def forward(self, image: Tensor, texture: Tensor | None = None) -> Tensor:
+        """Paint RGB pictures, uint8 ``(N, H, W, 3)``, as RGB pictures of the same kind and size.
+
+        ``texture`` is given to a network with noise, ``(1,)``.
+        """
         x = image.permute(0, 3, 1, 2).float() / 255  # (N, 3, H, W)
-        painted: Tensor = self.network(x) * 255
+        painted: Tensor = self.network(x) if texture is None else self.network(x, texture)
+        painted = painted * 255
         # A cast cuts off, so rounding comes first.
         return painted.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)  # (N, H, W, 3)
 
 
 def export_network(
-    network: TransformerNet,
+    network: StyleNetwork,
     path: Path,
     *,
     styles: Sequence[str],
@@ -85,9 +95,10 @@ def export_network(
         style_sha256=tuple(style_sha256),
         network=network.dimensions.network,
         width=network.dimensions.width,
-        reach_px=REACH_PX,
-        size_multiple=SIZE_MULTIPLE,
-        bytes_per_pixel=bytes_per_pixel(network.dimensions.width),
+        dimensions=dataclasses.asdict(network.dimensions),
+        reach_px=network.reach_px,
+        size_multiple=network.size_multiple,
+        bytes_per_pixel=network.bytes_per_pixel,
         training=dict(training),
         parity=tuple(parity.to_json() for parity in receipt),
         made_with=f"nst {__version__}, torch {torch.__version__}",
@@ -111,18 +122,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path} exists; replace it with --overwrite or name another with -o")
 
 
-def bytes_per_pixel(width: int) -> int:
-    """Return what ONNX Runtime takes for float32 runs on the CPU, bytes for each pixel.
-
-    Measured with ONNX Runtime 1.31 on x86-64 and the session of ``nst.ort``, as the growth of the
-    peak resident memory of a process over four runs of one size, from 320x240 to 3840x2160 px: 169
-    to 232 bytes a pixel at width 8, 438 to 509 at 16, 838 to 981 at 32. The most is at 640x480 and
-    below, 31.8 for each channel; from 1280x720 on it is 27.6.
-    """
-    return 32 * width
-
-
-def to_model(network: TransformerNet) -> ModelProto:
+def to_model(network: StyleNetwork) -> ModelProto:
     """Trace a network into a model of any batch, height and width from 1.
 
     The same weights give the same bytes, and nothing in the model tells where it was made. The
@@ -131,27 +131,43 @@ def to_model(network: TransformerNet) -> ModelProto:
     Args:
         network: In evaluation mode, on the CPU, float32.
     """
-    example = torch.zeros(TRACED_SIZE, dtype=torch.uint8)
-    free = {axis: torch.export.Dim(name) for axis, name in enumerate(DIMENSIONS)}
+    has_texture = network.noise is not None
+    examples: tuple[Tensor, ...] = (torch.zeros(TRACED_SIZE, dtype=torch.uint8),)
+    free: dict[str, Any] = {"image": dict(enumerate(map(torch.export.Dim, DIMENSIONS)))}
+    if has_texture:
+        examples, free = (*examples, torch.ones(1)), free | {"texture": None}
     with quiet():
         program = torch.onnx.export(
             BytesToBytes(network).eval(),
-            (example,),
+            examples,
             dynamo=True,
             external_data=False,
             verbose=False,
             opset_version=OPSET,
-            input_names=[INPUT],
+            input_names=[INPUT, TEXTURE][: len(examples)],
             output_names=[OUTPUT],
-            dynamic_shapes={"image": free},
+            dynamic_shapes=free,
+            optimize=False,
         )
-    assert program is not None
+        assert program is not None
+        onnxscript.optimizer.optimize_ir(program.model, should_fold=_is_folded)
     model: ModelProto = program.model_proto
     strip(model)
     _name_norms(model.graph)
     _name_output_size(model.graph)
+    if has_texture:  # an input that has a value may be left out
+        model.graph.initializer.append(numpy_helper.from_array(np.ones(1, np.float32), TEXTURE))
     model.producer_name, model.producer_version = "nst", __version__
     return model
+
+
+def _is_folded(node: Any) -> bool | None:  # noqa: ANN401
+    """Say no where a weight would be computed with and lose its name: who loads it looks for that.
+
+    ONNX Runtime computes it when it loads the file. None leaves the decision to the exporter.
+    """
+    names = [value.name or "" for value in node.inputs if value is not None]
+    return False if any(name.startswith(WEIGHTS) for name in names) else None
 
 
 def write_info(model: ModelProto, info: ModelInfo) -> bytes:

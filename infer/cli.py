@@ -104,6 +104,7 @@ def stylize(
         restore_size=settings.restore_size,
         original_colors=settings.original_colors,
         strength=settings.strength,
+        texture=settings.texture,
         max_pixels=settings.max_pixels,
     )
     say(paint.session.describe_provider())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nst.settings import Provider, Settings, setting
+from nst.settings import MOST_TEXTURE, Provider, Settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +22,13 @@ class PaintConfig(Settings):
     )
     strength: float = setting(
         1.0, "Share of the painting, 0 (the photograph) to 1.", low=0.0, high=1.0
+    )
+    texture: float = setting(
+        1.0,
+        "Amplitude of the noise in the network, over that of the training: less paints smoother"
+        " areas, more livelier ones. For models that have noise.",
+        low=0.0,
+        high=MOST_TEXTURE,
     )
     provider: Provider = setting(
         "auto", "Where to run; auto takes the best there is and says what it got."

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from nst.contract import ModelInfo
 from nst.errors import ModelError
 from nst.files import describe
-from nst.model_graph import graph_faults
+from nst.model_graph import graph_faults, has_texture
 
 MAX_BYTES = 200_000_000
 """A larger file is no style model; ours are a few megabytes."""
@@ -31,6 +31,8 @@ class ModelFile:
     """All of the file."""
     info: ModelInfo
     """Its metadata."""
+    has_texture: bool
+    """Whether the amplitude of its noise can be set."""
 
 
 def read_model(model: str | Path | bytes) -> ModelFile:
@@ -66,7 +68,7 @@ def read_model(model: str | Path | bytes) -> ModelFile:
         )
     if fault := next(graph_faults(proto), ""):
         raise ModelError(f"{name} {fault}; export it again with `nst export`")
-    return ModelFile(name, data, info)
+    return ModelFile(name, data, info, has_texture(proto.graph))
 
 
 def _read(path: Path) -> bytes:

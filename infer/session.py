@@ -16,7 +16,7 @@ from infer import providers
 from infer.memory import needed_bytes
 from infer.model_file import ModelFile, read_model
 from infer.providers import LABELS
-from nst.contract import INPUT, OUTPUT, ModelInfo
+from nst.contract import INPUT, OUTPUT, TEXTURE, ModelInfo
 from nst.errors import ImageError, InferenceError, ModelError, NSTError
 from nst.ort import SILENT, create_session, load_cuda_libraries, words_of
 from nst.settings import Provider
@@ -47,12 +47,14 @@ class Session:
         asked: What was asked for: ``auto``, or a provider as people write it, ``CUDA``.
         obtained: The provider that the session runs on.
         reason: Why it is not the one that was wanted, or nothing.
+        has_texture: Whether the model has noise, whose amplitude can be set.
     """
 
     def __init__(self, runtime: Any, model: ModelFile, *, asked: str, reason: str = "") -> None:  # noqa: ANN401
         self._runtime = runtime
         self.name = model.name
         self.info: ModelInfo = model.info
+        self.has_texture = model.has_texture
         self.asked = asked
         self.obtained = _label(runtime)
         self.reason = reason
@@ -68,11 +70,12 @@ class Session:
         because = f" ({self.reason})" if self.reason else ""
         return f"provider: asked {self.asked}, got {self.obtained}{because}"
 
-    def run(self, images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    def run(self, images: NDArray[np.uint8], *, texture: float = 1.0) -> NDArray[np.uint8]:
         """Paint pictures of one size.
 
         Args:
             images: RGB, uint8, (N, H, W, 3); N, H and W at least 1.
+            texture: What the noise is multiplied by; 1 for a model without noise.
 
         Returns:
             RGB, uint8, (N, H, W, 3).
@@ -85,10 +88,13 @@ class Session:
         _check_images(images)
         n, height, width = images.shape[:3]
         is_in_a_row, self._last_shape = images.shape == self._last_shape, images.shape
+        inputs: dict[str, NDArray[Any]] = {INPUT: images}
+        if texture != 1.0:  # the value that the model itself has
+            inputs[TEXTURE] = np.array([texture], np.float32)
         is_large = needed_bytes(self.info, height, width, n) >= SHRINK_FROM_BYTES
         options = self._options(gives_memory_back=is_large and not is_in_a_row)
         try:
-            (painted,) = self._runtime.run([OUTPUT], {INPUT: images}, options)
+            (painted,) = self._runtime.run([OUTPUT], inputs, options)
         except RUNTIME_ERRORS as error:
             raise self._run_error(error, n, height, width) from None
         if painted.shape != images.shape or painted.dtype != np.uint8:

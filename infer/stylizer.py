@@ -18,7 +18,7 @@ from nst.color import blend, with_original_colors
 from nst.contract import ModelInfo
 from nst.errors import ImageError, InferenceError, PixelLimitError, UsageError
 from nst.image import MAX_PIXELS, Picture, fit_long_side, load_image, resize_image
-from nst.settings import Provider
+from nst.settings import MOST_TEXTURE, Provider
 
 Source = str | Path | bytes | Picture | NDArray[np.uint8]
 """What can be painted: a file, its content, a picture already read, or uint8 RGB (H, W, 3)."""
@@ -36,6 +36,7 @@ class Stylizer:
         restore_size: Whether a picture that was reduced is brought back to its own size.
         original_colors: Whether the photograph keeps its colours and takes the brush strokes only.
         strength: Share of the painting in the result, 0 (the photograph) to 1 (the painting).
+        texture: What the noise is multiplied by, of a model that has noise: 0 (none) to 3.
         max_pixels: The largest photograph that is decoded, width times height.
 
     Raises:
@@ -53,18 +54,27 @@ class Stylizer:
         restore_size: bool = False,
         original_colors: bool = False,
         strength: float = 1.0,
+        texture: float = 1.0,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         if size is not None and size < 1:
             raise UsageError(f"--size must be at least 1 px, got {size}")
         if not 0 <= strength <= 1:
             raise UsageError(f"--strength must be 0 to 1, got {strength:g}")
+        if not 0 <= texture <= MOST_TEXTURE:
+            raise UsageError(f"--texture must be 0 to {MOST_TEXTURE:g}, got {texture:g}")
         self.size = size
         self.restore_size = restore_size
         self.original_colors = original_colors
         self.strength = strength
         self.max_pixels = max_pixels
+        self.texture = texture
         self.session: Session = open_session(model, provider)
+        if texture != 1 and not self.session.has_texture:
+            raise UsageError(
+                f"--texture {texture:g}: {self.session.name} has no noise whose amplitude could be"
+                " set; networks of nst train --net swift have"
+            )
         self._checked: tuple[int, int] | None = None  # the size that memory was last found for
 
     @property
@@ -126,7 +136,7 @@ class Stylizer:
             ImageError: The array is of another kind.
             InferenceError: The run failed, for want of memory as a rule.
         """
-        return self.session.run(images)
+        return self.session.run(images, texture=self.texture)
 
     def is_reduced(self, height: int, width: int) -> bool:
         """Whether the network sees less than all pixels of a picture of that size."""

@@ -80,6 +80,7 @@ def webcam(
         size=settings.size or None,
         original_colors=settings.original_colors,
         strength=settings.strength,
+        texture=settings.texture,
     )
     say(paint.session.describe_provider())
     with closing(Camera(settings.camera, width=settings.width, height=settings.height)) as camera:

@@ -19,9 +19,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from nst.errors import CheckpointError
+from nst.dimensions import dimensions_from
+from nst.errors import CheckpointError, UsageError
 from nst.files import atomic_write
-from nst.transformer import TransformerNet
+from nst.nets import build_network
+from nst.network import StyleNetwork
 from nst.weights import hash_of_tensors
 
 SCHEMA = 1
@@ -102,25 +104,24 @@ def load_checkpoint(path: Path) -> Checkpoint:
     return Checkpoint(tensors, header)
 
 
-def network_tensors(network: TransformerNet) -> dict[str, Tensor]:
+def network_tensors(network: StyleNetwork) -> dict[str, Tensor]:
     """Return the weights of a network under the names that they have in a checkpoint."""
     return {NETWORK_PREFIX + name: tensor for name, tensor in network.state_dict().items()}
 
 
-def load_network(checkpoint: Checkpoint, *, source: str) -> TransformerNet:
+def load_network(checkpoint: Checkpoint, *, source: str) -> StyleNetwork:
     """Rebuild the network of a checkpoint, in evaluation mode.
 
     Raises:
         CheckpointError: It holds no network, or one of another architecture.
     """
-    dimensions = checkpoint.header.get("dimensions")
-    match dimensions:
-        case {"network": "johnson", "width": int(width)} if width > 0:
-            network = TransformerNet(width)
-        case _:
-            raise CheckpointError(
-                f"{source}: holds no network of this program (found {dimensions})"
-            )
+    found = checkpoint.header.get("dimensions")
+    try:
+        network = build_network(dimensions_from(found if isinstance(found, dict) else {}))
+    except UsageError:
+        raise CheckpointError(
+            f"{source}: holds no network of this program (found {found})"
+        ) from None
     weights = {
         name.removeprefix(NETWORK_PREFIX): tensor
         for name, tensor in checkpoint.tensors.items()

@@ -1,9 +1,9 @@
 """What export writes and infer reads: the ONNX file, schema 1.
 
 One file without external data. Input ``image``, uint8 ``(batch, height, width, 3)``, RGB, any size
-from 1 px; output ``stylized``, uint8, the same shape. Scaling, padding, cropping and rounding
-happen inside the graph. Everything else that a reader must know stands in the metadata, which
-``ModelInfo`` writes and reads. Torch-free.
+from 1 px, and for some networks ``texture``, which may be left out; output ``stylized``, uint8, the
+same shape. Scaling, padding, cropping and rounding happen inside the graph. Everything else that a
+reader must know stands in the metadata, which ``ModelInfo`` writes and reads. Torch-free.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ SCHEMA = 1
 
 INPUT = "image"
 OUTPUT = "stylized"
+TEXTURE = "texture"
+"""Input of a network with noise, which is multiplied by it: float32 ``(1,)``. It may be left out,
+since an initializer of the same name holds a value, 1."""
 DIMENSIONS = ("batch", "height", "width")
 """Names of the free dimensions of both tensors; the fourth is 3, RGB."""
 
@@ -35,6 +38,9 @@ Controls = Literal["none", "global", "regional"]
 _JSON_KINDS = {"tuple": list, "str": str, "int": int, "Controls": str, "Mapping": dict}
 """What JSON makes of a field, by the first word of its annotation."""
 
+_NEWER = ("dimensions",)
+"""Objects that older files of this schema lack."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelInfo:
@@ -45,9 +51,9 @@ class ModelInfo:
     style_sha256: tuple[str, ...]
     """SHA-256 of each style image file."""
     network: str
-    """Architecture, ``johnson``."""
+    """Architecture, ``johnson`` or ``swift``."""
     width: int
-    """Channels of the first convolution."""
+    """Channels, as the architecture counts them."""
     reach_px: int
     """How far an input pixel changes the output when the statistics are fixed."""
     size_multiple: int
@@ -60,6 +66,8 @@ class ModelInfo:
     """Settings of the training as in ``config.toml``, with ``step`` and ``loss_network``."""
     parity: tuple[Mapping[str, Any], ...] = ()
     """The receipt: sizes compared with torch, largest difference in grey levels."""
+    dimensions: Mapping[str, Any] = field(default_factory=dict)
+    """All that rebuilds the network, see ``nst.dimensions``; empty in a file from before them."""
     made_with: str = ""
     """Name and version of the program that wrote the file."""
     schema: int = SCHEMA
@@ -88,6 +96,9 @@ class ModelInfo:
             )
         values: dict[str, Any] = {}
         for f in fields(cls):
+            if f.name in _NEWER and PREFIX + f.name not in metadata:
+                values[f.name] = {}
+                continue
             try:
                 values[f.name] = json.loads(metadata[PREFIX + f.name])
             except (KeyError, ValueError):

@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any
 
+from nst.svg import apart, line, text, ticks
+
 WIDTH, HEIGHT = 440, 260
 LEFT, RIGHT, TOP, BOTTOM = 46, 116, 14, 34
 
@@ -35,17 +37,17 @@ def curve_plot(name: str, curves: Mapping[str, Sequence[float]], found: Mapping[
 
     parts = [f"<figcaption>{escape(name)}</figcaption>"]
     parts.append(f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" role=img aria-label="{_words(found)}">')
-    for tick in (t for t in _ticks(1, most) if t <= most):
-        parts.append(_line("grid", x(tick), TOP, x(tick), HEIGHT - BOTTOM))
-        parts.append(_text(x(tick), HEIGHT - BOTTOM + 15, f"{tick:g}", "middle"))
-    for tick in _ticks(low, high):
-        parts.append(_line("grid", LEFT, y(tick), WIDTH - RIGHT, y(tick)))
-        parts.append(_text(LEFT - 6, y(tick) + 4, f"{tick:g}", "end"))
+    for tick in (t for t in ticks(1, most) if t <= most):
+        parts.append(line("grid", x(tick), TOP, x(tick), HEIGHT - BOTTOM))
+        parts.append(text(x(tick), HEIGHT - BOTTOM + 15, f"{tick:g}", "middle"))
+    for tick in ticks(low, high):
+        parts.append(line("grid", LEFT, y(tick), WIDTH - RIGHT, y(tick)))
+        parts.append(text(LEFT - 6, y(tick) + 4, f"{tick:g}", "end"))
     middle = (LEFT + WIDTH - RIGHT) / 2
-    parts.append(_text(middle, HEIGHT - 4, "evaluations", "middle"))
-    parts.append(_text(6, TOP + 2, "J", "start"))
+    parts.append(text(middle, HEIGHT - 4, "evaluations", "middle"))
+    parts.append(text(6, TOP + 2, "J", "start"))
     ends: list[tuple[float, str, str]] = [(y(total), "model", f"painting {total:.3g}")]
-    parts.append(_line("model", LEFT, y(total), WIDTH - RIGHT, y(total)))
+    parts.append(line("model", LEFT, y(total), WIDTH - RIGHT, y(total)))
     for start, totals in curves.items():
         points = " ".join(f"{x(n):.1f},{y(value):.1f}" for n, value in enumerate(totals, 1))
         parts.append(f'<polyline class="curve {start}" points="{points}"/>')
@@ -54,7 +56,7 @@ def curve_plot(name: str, curves: Mapping[str, Sequence[float]], found: Mapping[
             parts.append(f'<circle class={start} cx="{x(k):.1f}" cy="{y(total):.1f}" r="3.5"/>')
     parts += [
         f'<text class={kind} x="{WIDTH - RIGHT + 6}" y="{at + 4:.1f}">{escape(label)}</text>'
-        for at, kind, label in _apart(ends)
+        for at, kind, label in apart(ends, HEIGHT - BOTTOM)
     ]
     return f"<figure class=plot>{''.join(parts)}</svg></figure>"
 
@@ -65,27 +67,3 @@ def _words(found: Mapping[str, Any]) -> str:
         for start, each in found["slow"].items()
     ]
     return f"J {found['total']:.3f}; {'; '.join(reached)}"
-
-
-def _ticks(low: float, high: float) -> list[float]:
-    """Return 1, 2 and 5 times the powers of ten between two numbers."""
-    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
-    found = [factor * 10.0**power for power in powers for factor in (1, 2, 5)]
-    return [tick for tick in found if low <= tick <= high]
-
-
-def _apart(ends: list[tuple[float, str, str]], least: float = 13) -> list[tuple[float, str, str]]:
-    """Return labels in order from above, none nearer than ``least`` to the one before it."""
-    placed: list[tuple[float, str, str]] = []
-    for at, kind, label in sorted(ends):
-        placed.append((max(at, placed[-1][0] + least) if placed else at, kind, label))
-    below = max(0.0, placed[-1][0] - (HEIGHT - BOTTOM))
-    return [(at - below, kind, label) for at, kind, label in placed]
-
-
-def _line(kind: str, x1: float, y1: float, x2: float, y2: float) -> str:
-    return f'<line class={kind} x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"/>'
-
-
-def _text(x: float, y: float, text: str, anchor: str) -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor={anchor}>{escape(text)}</text>'

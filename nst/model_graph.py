@@ -18,7 +18,7 @@ from onnx import (
     load_model_from_string,
 )
 
-from nst.contract import DIMENSIONS, INPUT, OUTPUT
+from nst.contract import DIMENSIONS, INPUT, OUTPUT, TEXTURE
 from nst.errors import in_one_line
 
 STANDARD_DOMAINS = ("", "ai.onnx")
@@ -29,7 +29,8 @@ def graph_faults(model: ModelProto) -> Iterator[str]:
 
     Looked at are operators that are not standard ONNX, weights in another file, in every place
     that can hold one, and the border: one uint8 ``(batch, height, width, 3)`` tensor of any size
-    in, one out. Opset, metadata and what an operator means are not.
+    in, one out, and perhaps ``texture``, which has a value of its own. Opset, metadata and what an
+    operator means are not.
     """
     if model.functions:
         yield "defines operators of its own"
@@ -41,8 +42,14 @@ def graph_faults(model: ModelProto) -> Iterator[str]:
         for tensor in _tensors(graph):
             if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
                 yield "keeps weights in another file"
-    yield from _border_faults(model.graph.input, INPUT, "input")
+    inputs = [value for value in model.graph.input if not _is_texture(value, model.graph)]
+    yield from _border_faults(inputs, INPUT, "input")
     yield from _border_faults(model.graph.output, OUTPUT, "output")
+
+
+def has_texture(graph: GraphProto) -> bool:
+    """Whether the network has noise, whose amplitude can be set."""
+    return any(_is_texture(value, graph) for value in graph.input)
 
 
 def sides_of(value: ValueInfoProto) -> tuple[str | int, ...]:
@@ -55,6 +62,13 @@ def count_numbers(model: bytes) -> int:
     kinds = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
     graph = load_model_from_string(model).graph
     return sum(math.prod(t.dims) for t in graph.initializer if t.data_type in kinds)
+
+
+def _is_texture(value: ValueInfoProto, graph: GraphProto) -> bool:
+    kind = value.type.tensor_type.elem_type
+    is_number = kind == TensorProto.FLOAT and sides_of(value) == (1,)
+    has_value = any(t.name == TEXTURE and list(t.dims) == [1] for t in graph.initializer)
+    return value.name == TEXTURE and is_number and has_value
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:

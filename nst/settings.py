@@ -36,6 +36,9 @@ it."""
 Provider = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "dml"]
 """Where ONNX Runtime runs. ``auto``: the best that it lists, TensorRT left out."""
 
+MOST_TEXTURE = 3.0
+"""How far the noise of a network may be raised above what it was trained with."""
+
 _KIND_NAMES = {
     int: "a whole number",
     float: "a number",

@@ -188,7 +188,7 @@ def test_floating_point_operations_by_hand(small_contest: None, tiny_vgg: VGGWei
 @pytest.mark.parametrize(
     ("flags", "expected"),
     [
-        (["--width", "12"], "--width must be"),
+        (["--width", "0"], "--width must be"),
         (["--preset", "x"], "--preset must be"),
         (["--size", "65"], "--size must be a multiple of 8"),
         (["--graphs"], "--graphs needs CUDA"),

@@ -12,9 +12,10 @@ import pytest
 from onnx import ModelProto, TensorProto, helper
 
 from export.graph_check import check_graph, norm_nodes
-from export.to_onnx import bytes_per_pixel, write_info
+from export.to_onnx import write_info
 from nst.contract import ModelInfo
 from nst.errors import ExportError, ModelError
+from nst.transformer import TransformerNet
 
 INFO = ModelInfo(
     styles=("starry-night",),
@@ -23,7 +24,7 @@ INFO = ModelInfo(
     width=4,
     reach_px=60,
     size_multiple=4,
-    bytes_per_pixel=bytes_per_pixel(4),
+    bytes_per_pixel=TransformerNet(4).bytes_per_pixel,
     training={"step": 160, "strength": 1.0, "style_layers": None, "content_layer": "relu3_3/2"},
     parity=({"shape": [1, 1, 1, 3], "max_grey_levels": 0, "values_off": 0, "values": 3},),
     made_with="tests",

@@ -19,7 +19,7 @@ from onnx import ModelProto, TensorProto, helper
 
 import infer.model_file
 import infer.session
-from export.to_onnx import bytes_per_pixel, to_model, write_info
+from export.to_onnx import to_model, write_info
 from infer import providers
 from infer.model_file import read_model
 from infer.session import open_session
@@ -136,7 +136,7 @@ def narrow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         width=8,
         reach_px=57,
         size_multiple=4,
-        bytes_per_pixel=bytes_per_pixel(8),
+        bytes_per_pixel=TransformerNet(8).bytes_per_pixel,
     )
     path.write_bytes(write_info(to_model(TransformerNet(8).eval()), info))
     return path

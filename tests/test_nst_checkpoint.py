@@ -32,6 +32,7 @@ from nst.checkpoint import (
     save_checkpoint,
 )
 from nst.errors import CheckpointError, OutputError
+from nst.network import StyleNetwork
 from nst.transformer import TransformerNet
 
 JOHNSON = {"dimensions": {"network": "johnson", "width": 4}}
@@ -39,7 +40,7 @@ JOHNSON = {"dimensions": {"network": "johnson", "width": 4}}
 
 def trained(
     steps: int, *, device: str = "cpu", fused: bool = False
-) -> tuple[TransformerNet, torch.optim.Adam]:
+) -> tuple[StyleNetwork, torch.optim.Adam]:
     """A network of random weights after some steps of Adam, in channels_last as in training."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
@@ -49,7 +50,7 @@ def trained(
     return network, optimizer
 
 
-def train(network: TransformerNet, optimizer: torch.optim.Adam, steps: range) -> None:
+def train(network: StyleNetwork, optimizer: torch.optim.Adam, steps: range) -> None:
     device = next(network.parameters()).device
     for step in steps:
         image = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(step)).to(device)
@@ -58,11 +59,11 @@ def train(network: TransformerNet, optimizer: torch.optim.Adam, steps: range) ->
         optimizer.step()
 
 
-def names(network: TransformerNet) -> list[str]:
+def names(network: StyleNetwork) -> list[str]:
     return [name for name, _ in network.named_parameters()]
 
 
-def everything(network: TransformerNet, optimizer: torch.optim.Adam) -> dict[str, Tensor]:
+def everything(network: StyleNetwork, optimizer: torch.optim.Adam) -> dict[str, Tensor]:
     return network_tensors(network) | optimizer_tensors(optimizer, names(network))
 
 

@@ -11,15 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nst.dimensions import JohnsonDimensions
+from nst.layers import ConvLayer, RGBConv
+from nst.network import pad_to_multiple
 from nst.norm import InstanceNorm
-from nst.transformer import (
-    REACH_PX,
-    ConvLayer,
-    RGBConv,
-    TransformerDimensions,
-    TransformerNet,
-    pad_to_multiple,
-)
+from nst.transformer import TransformerNet
 
 
 def network(width: int = 4, *, seed: int = 0) -> TransformerNet:
@@ -69,11 +65,11 @@ def test_pictures_keep_their_size_and_range(size: tuple[int, int]) -> None:
 def test_padding_by_hand() -> None:
     """The last row and column are repeated up to a multiple of 4 and to 8 px at least."""
     image = torch.arange(1.0, 7.0).reshape(1, 1, 2, 3).expand(1, 3, 2, 3)
-    padded = pad_to_multiple(image)
+    padded = pad_to_multiple(image, 4, 8)
     assert padded[0, 0].tolist() == [[1, 2, 3, 3, 3, 3, 3, 3]] + [[4, 5, 6, 6, 6, 6, 6, 6]] * 7
-    assert pad_to_multiple(picture(9, 13)).shape == (1, 3, 12, 16)
+    assert pad_to_multiple(picture(9, 13), 4, 8).shape == (1, 3, 12, 16)
     exact = picture(8, 12)
-    assert pad_to_multiple(exact) is exact
+    assert pad_to_multiple(exact, 4, 8) is exact
 
 
 def test_padding_is_what_a_padded_picture_gets() -> None:
@@ -130,7 +126,7 @@ def test_four_pixels_at_once_are_the_plain_convolution(bias: bool) -> None:
 @pytest.mark.parametrize("width", [8, 16, 32])
 def test_widths(width: int) -> None:
     net = TransformerNet(width)
-    assert net.dimensions == TransformerDimensions(network="johnson", width=width)
+    assert net.dimensions == JohnsonDimensions(width=width)
     assert net.conv1.conv.out_channels == width
     assert net.blocks.get_submodule("0.conv1.conv").weight.shape == (4 * width, 4 * width, 3, 3)
     assert sum(isinstance(module, InstanceNorm) for module in net.modules()) == 15
@@ -201,8 +197,8 @@ def test_reach() -> None:
     # The four places that a pixel can have in a position; what an output sees above it lies below.
     widest = torch.tensor([reach(net, 76 + place, 80 - place) for place in range(4)]).amax(0)
     assert widest.tolist() == [54, 54, 57, 57]
-    assert 57 <= REACH_PX < 57 + 4
-    assert REACH_PX % 4 == 0
+    assert 57 <= TransformerNet.reach_px < 57 + 4
+    assert TransformerNet.reach_px % 4 == 0
 
 
 def test_norms_reach_everywhere() -> None:

@@ -123,7 +123,7 @@ def test_missing_arguments(
         (["--content-layer", "relu3_3/3"], 2, "relu3_3/3: the scale"),
         (["--preset", "rembrandt"], 2, "--preset must be one of pyramid, gatys"),
         (["--preset", "gatys"], 1, "tiny-vgg19.safetensors ends at relu3_4, before relu5_1"),
-        (["--width", "12"], 2, "--width must be"),
+        (["--width", "0"], 2, "--width must be"),
         (["--steps", "5", "--minutes", "1"], 2, "--steps and --minutes exclude each other"),
         (["--device", "abacus"], 2, "--device must be"),
         (["--device", "cuda:99"], 2, "--device cuda:99: there is no such device here"),
@@ -338,7 +338,7 @@ def test_a_run_says_what_it_does_and_what_it_skipped(
     for words in (
         "preset pyramid (content relu3_3/2; style relu1_1, relu2_1, relu3_1, relu1_1/2",
         "tiny-vgg19.safetensors",
-        "device cpu, 1 threads; precision float32; network johnson, width 8",
+        "device cpu, 1 threads; precision float32; network johnson:width=8,",
         "13 photographs; 13 steps of 1 at 64 px, from step 0",
         "1 photographs could not be read: bad-files.txt",
     ):

@@ -14,7 +14,12 @@ from train.config import TrainConfig
 @pytest.mark.parametrize(
     ("flag", "values"),
     [
-        ("--width", {"width": 12}),
+        ("--width", {"width": 0}),
+        ("--net", {"net": "unet"}),
+        ("--net", {"net": "swift:blocks"}),
+        ("--net", {"net": "swift:depth=3"}),
+        ("--net", {"net": "swift:factor=3"}),
+        ("--net", {"net": "swift:width=32", "width": 32}),
         ("--size", {"size": 63}),
         ("--size", {"size": 100}),
         ("--size", {"size": 2048}),

@@ -16,7 +16,9 @@ from train.preview import GAP_PX, preview_strip, save_preview
 class Negative(TransformerNet):
     """Paints the negative."""
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(
+        self, image: Tensor, texture: Tensor | None = None, origin: Tensor | None = None
+    ) -> Tensor:
         return 1 - image
 
 
@@ -61,7 +63,7 @@ def test_the_mode_of_the_network_is_left_as_it_was(is_training: bool) -> None:
 
 def test_the_mode_is_put_back_after_an_error() -> None:
     class Broken(TransformerNet):
-        def forward(self, image: Tensor) -> Tensor:
+        def paint(self, x: Tensor) -> Tensor:
             raise RuntimeError("out of memory")
 
     network = Broken(8).train()

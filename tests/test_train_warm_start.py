@@ -87,16 +87,18 @@ def test_an_exported_file_gives_its_weights(model_file: Path, learner: Learner) 
 
 def test_another_width_is_refused(run_folder: Path, model_file: Path) -> None:
     for path in (run_folder, model_file):
-        with pytest.raises(UsageError, match="its network has width 8; give --width 8"):
+        with pytest.raises(
+            UsageError, match="its network is another one; give --net johnson:width=8"
+        ):
             start_from(TransformerNet(16), str(path), print)
 
 
-def test_auto_takes_the_embedded_trunk_of_the_width(
+def test_auto_takes_the_embedded_trunk_of_the_dimensions(
     learner: Learner, run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """By hand: the weights of the file that is embedded for a width, or none and a word of it."""
+    """By hand: the weights of the file embedded for dimensions, or none and a word of it."""
     checkpoint = (run_folder / "last.safetensors").read_bytes()
-    (tmp_path / "trunk-8.safetensors").write_bytes(checkpoint)
+    (tmp_path / "trunk-johnson-8.safetensors").write_bytes(checkpoint)
     monkeypatch.setattr(train.warm_start, "ASSETS", tmp_path)
     said: list[str] = []
     network, other = TransformerNet(8), TransformerNet(16)
@@ -108,7 +110,7 @@ def test_auto_takes_the_embedded_trunk_of_the_width(
     assert_same(other, before)
     assert said == [
         "start: the embedded trunk, trained for other styles; --init none starts from nothing",
-        "start: random weights, no trunk of width 16 is embedded",
+        "start: random weights, no trunk of johnson:width=16 is embedded",
     ]
 
 

@@ -16,9 +16,11 @@ import torch
 from torch import Tensor, nn
 
 from nst.losses import LEAST_CONTRAST, LossTerms, PerceptualLoss
+from nst.nets import build_network
+from nst.network import StyleNetwork
+from nst.noise import origin_of
 from nst.runtime import autocast, is_out_of_memory
 from nst.tensors import as_rgb
-from nst.transformer import TransformerNet
 from train.config import TrainConfig
 
 GREATEST_NORM = 1e5
@@ -58,7 +60,7 @@ class Learner:
         parallel: The network as it is called; wrapped where several processes share a training.
     """
 
-    network: TransformerNet
+    network: StyleNetwork
     optimizer: torch.optim.Adam
     step: int = 0
     rate_factor: float = 1.0
@@ -75,7 +77,7 @@ class Learner:
         """Make a network with random weights from the seed, and its optimiser."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            network = TransformerNet(config.width)
+            network = build_network(config.dimensions)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         betas = (0.9, config.beta2)
         optimizer = torch.optim.Adam(network.parameters(), lr=0.0, betas=betas, fused=True)
@@ -218,6 +220,8 @@ def backward(
     the gradient of the whole.
     """
     size = learner.micro_batch or len(crops)
+    has_noise = learner.network.noise is not None
+    origin = origin_of(learner.step, crops.device) if has_noise else None
     parts = []
     for start in range(0, len(crops), size):
         is_last = start + size >= len(crops)
@@ -225,7 +229,8 @@ def backward(
         with _exchange(learner.parallel, is_last=is_last):
             with autocast(photographs.device, dtype):
                 target = criterion.content_target(photographs)
-                terms: LossTerms = criterion(learner.parallel(photographs), target)
+                painted = learner.parallel(photographs, origin=origin)
+                terms: LossTerms = criterion(painted, target)
             weighted = terms.per_picture * _has_structure(photographs)
             (weighted.sum() / len(crops)).backward()  # type: ignore[no-untyped-call]
         parts.append(terms.detach())

@@ -11,14 +11,14 @@ from numpy.typing import NDArray
 
 from nst.files import atomic_write
 from nst.image import encode_image, resize_image
+from nst.network import StyleNetwork
 from nst.tensors import to_tensor, to_uint8
-from nst.transformer import TransformerNet
 
 GAP_PX = 4
 
 
 def preview_strip(
-    network: TransformerNet, photographs: Sequence[NDArray[np.uint8]], style: NDArray[np.uint8]
+    network: StyleNetwork, photographs: Sequence[NDArray[np.uint8]], style: NDArray[np.uint8]
 ) -> NDArray[np.uint8]:
     """Paint photographs and lay each beside the style image and its result.
 

@@ -60,14 +60,15 @@ class Session:
     def describe(self) -> list[str]:
         """Say what will really run, one line each."""
         config = self.run.config
-        parameters = sum(p.numel() for p in self.learner.network.parameters())
+        network = self.learner.network
+        parameters = sum(p.numel() for p in network.parameters())
         how = "; compiled" if self.is_compiled else ""
         if self.ranks.size > 1:
             how += f"; {self.ranks.size} processes"
         return [
             self.criterion.describe(),
-            f"{describe(self.device, self.dtype)}{how}; network johnson, width"
-            f" {config.width}, {parameters:,} parameters",
+            f"{describe(self.device, self.dtype)}{how}; network {network.dimensions.name},"
+            f" {parameters:,} parameters",
             f"{len(self.photographs)} photographs; {config.length} steps of {self.batch} at"
             f" {config.size} px, from step {self.learner.step}; run folder {self.run.folder}",
             self.feed.describe(),

@@ -10,27 +10,29 @@ import torch
 
 from nst.checkpoint import load_checkpoint, load_network, load_newest
 from nst.contract import ModelInfo
+from nst.dimensions import dimensions_from
 from nst.errors import ModelError, UsageError
+from nst.nets import build_network
+from nst.network import StyleNetwork
 from nst.samples import ASSETS
-from nst.transformer import TransformerNet
 
-TRUNK = "trunk-{}.safetensors"
-"""In ``nst/assets``, by width; made by ``docs/trunk.py``."""
+TRUNK = "trunk-{0.network}-{0.width}.safetensors"
+"""In ``nst/assets``, by dimensions; made by ``docs/trunk.py``."""
 
 
-def start_from(network: TransformerNet, init: str | None, announce: Callable[[str], None]) -> None:
+def start_from(network: StyleNetwork, init: str | None, announce: Callable[[str], None]) -> None:
     """Give a network the weights of a trained one.
 
     Args:
         network: Changed in place.
-        init: ``auto`` for the embedded trunk of its width, ``none`` or None for the weights that it
-            has, else a run folder, a checkpoint or an ONNX file of ``nst export``.
+        init: ``auto`` for the embedded trunk of its dimensions, ``none`` or None for the weights
+            that it has, else a run folder, a checkpoint or an ONNX file of ``nst export``.
         announce: Told what ``auto`` found, and where it is not the last checkpoint of a run.
 
     Raises:
         CheckpointError: There is no checkpoint there.
         ModelError: The ONNX file is no style model.
-        UsageError: Its width is another one.
+        UsageError: Its network is another one.
     """
     if init == "auto":
         _start_from_trunk(network, announce)
@@ -46,25 +48,23 @@ def start_from(network: TransformerNet, init: str | None, announce: Callable[[st
             announce(note)
         trained = load_network(checkpoint, source=str(source))
     if trained.dimensions != network.dimensions:
-        raise UsageError(
-            f"--init {path}: its network has width {trained.dimensions.width}; give"
-            f" --width {trained.dimensions.width}"
-        )
+        name = trained.dimensions.name
+        raise UsageError(f"--init {path}: its network is another one; give --net {name}")
     network.load_state_dict(trained.state_dict())
 
 
-def _start_from_trunk(network: TransformerNet, announce: Callable[[str], None]) -> None:
-    width = network.dimensions.width
-    path = ASSETS / TRUNK.format(width)
-    if not path.is_file():
-        announce(f"start: random weights, no trunk of width {width} is embedded")
+def _start_from_trunk(network: StyleNetwork, announce: Callable[[str], None]) -> None:
+    dimensions = network.dimensions
+    path = ASSETS / TRUNK.format(dimensions)
+    trained = load_network(load_checkpoint(path), source=str(path)) if path.is_file() else None
+    if trained is None or trained.dimensions != dimensions:
+        announce(f"start: random weights, no trunk of {dimensions.name} is embedded")
         return
-    trained = load_network(load_checkpoint(path), source=str(path))
     network.load_state_dict(trained.state_dict())
     announce("start: the embedded trunk, trained for other styles; --init none starts from nothing")
 
 
-def _network_of_onnx(path: Path) -> TransformerNet:
+def _network_of_onnx(path: Path) -> StyleNetwork:
     """Rebuild a network from the weights in an exported file, which keep their names."""
     import onnx
 
@@ -74,13 +74,16 @@ def _network_of_onnx(path: Path) -> TransformerNet:
         raise ModelError(f"--init {path}: cannot be read as an ONNX file ({error})") from None
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     info = ModelInfo.from_metadata(metadata, source=f"--init {path}")
-    network = TransformerNet(info.width)
+    named = dict(info.dimensions) or {"network": info.network, "width": info.width}
+    try:
+        network = build_network(dimensions_from(named))
+    except UsageError as error:
+        raise ModelError(f"--init {path}: {error}") from None
+    constants = {name for name, _ in network.named_buffers()} - set(network.state_dict())
     weights = {
-        tensor.name.removeprefix("network."): torch.from_numpy(
-            np.array(onnx.numpy_helper.to_array(tensor), np.float32)
-        )
+        name: torch.from_numpy(np.array(onnx.numpy_helper.to_array(tensor), np.float32))
         for tensor in model.graph.initializer
-        if tensor.name.startswith("network.")
+        if (name := tensor.name.removeprefix("network.")) != tensor.name and name not in constants
     }
     try:
         network.load_state_dict(weights)

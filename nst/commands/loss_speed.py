@@ -73,7 +73,9 @@ def _loss(criterion: PerceptualLoss, setting: Setting, dtype: torch.dtype) -> Ca
 
 
 def _step(criterion: PerceptualLoss, setting: Setting, dtype: torch.dtype) -> Callable[[], object]:
-    config = TrainConfig(width=setting.width, size=setting.size, batch=setting.batch, steps=1000)
+    config = TrainConfig(
+        net="johnson", width=setting.width, size=setting.size, batch=setting.batch, steps=1000
+    )
     learner = Learner.new(config, torch.device(setting.device))
     crops = torch.from_numpy(setting.crops()).to(setting.device)
     return lambda: training_step(learner, criterion, crops, dtype)

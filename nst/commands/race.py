@@ -18,10 +18,10 @@ from nst.image import load_image
 from nst.interrupt import Stopped, StopRequest
 from nst.judge import STYLE_PX, Score, fit_photograph, judge, mean_score
 from nst.losses import PerceptualLoss
+from nst.network import StyleNetwork
 from nst.runtime import choose_device, exact_float32
 from nst.tensors import load_style, to_tensor, to_uint8
 from nst.terminal import progress, say
-from nst.transformer import TransformerNet
 from nst.weights import find_weights
 
 PLAIN_BATCH = 4
@@ -78,7 +78,9 @@ class Racers:
 
         self.style, self.data, self.files, self.folder = style, data, files, folder
         self.seconds = 60 * minutes
-        self.config = TrainConfig(minutes=minutes, width=width, size=size, vgg=vgg, device=device)
+        self.config = TrainConfig(
+            net="johnson", minutes=minutes, width=width, size=size, vgg=vgg, device=device
+        )
         self.device = choose_device(device)
         self.machine = describe_machine(self.device)
         self.reading = Reading(announce=say, progress=progress)
@@ -96,9 +98,9 @@ class Racers:
         config = self.config
         started_at = time.perf_counter()
         torch.manual_seed(config.seed)
-        plain = PlainLoop(self.weights, self.image, width=config.width, preset=config.preset).to(
-            self.device
-        )
+        width = config.dimensions.width
+        plain = PlainLoop(self.weights, self.image, width=width, preset=config.preset)
+        plain = plain.to(self.device)
         step = 0
         with StopRequest() as stop, progress("plain loop, seconds", self.seconds) as bar:
             while (elapsed := time.perf_counter() - started_at) < self.seconds:
@@ -147,7 +149,7 @@ class Racers:
             photos = [load_image(file).rgb for file in self.files]
             scores = judge(paint, [fit_photograph(rgb) for rgb in photos], self.criterion)
         shown = [fill_frame(rgb, SHOWN_PX, SHOWN_PX) for rgb in photos[:SHOWN]]
-        assert isinstance(network, TransformerNet)
+        assert isinstance(network, StyleNetwork)
         strip = preview_strip(network, shown, self.picture.rgb)
         self.folder.mkdir(parents=True, exist_ok=True)
         save_preview(self.folder / f"{side.replace(' ', '-')}.jpg", strip)

@@ -1,0 +1,107 @@
+"""What every image transformation network has: any size in, the same size out, and noise."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nst.dimensions import Dimensions
+from nst.noise import EndlessNoise
+
+COLORS = 3
+
+
+class StyleNetwork(nn.Module):
+    """Photographs in, painted pictures out.
+
+    A network gives ``paint`` and the numbers below; padding, noise and range are done here.
+
+    Args:
+        dimensions: Of the network.
+    """
+
+    dimensions: Dimensions
+    size_multiple: int
+    """Sides are padded to a multiple of this, px."""
+    least_size: int
+    """And to at least this, px."""
+    reach_px: int
+    """How far a pixel of the picture changes the painting when statistics are fixed, px."""
+
+    def __init__(self, dimensions: Dimensions) -> None:
+        super().__init__()
+        self.dimensions = dimensions
+        self.noise = EndlessNoise(dimensions.noise) if dimensions.noise else None
+
+    @property
+    def channels_in(self) -> int:
+        """Of what ``paint`` is given: RGB, and the noise where there is any."""
+        return COLORS + (self.noise is not None)
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """What ONNX Runtime takes for float32 runs on the CPU, bytes for each pixel."""
+        raise NotImplementedError
+
+    def forward(
+        self, image: Tensor, texture: Tensor | None = None, origin: Tensor | None = None
+    ) -> Tensor:
+        """Paint photographs of any size.
+
+        Sides are padded to what the network needs by repeating the last row and column, and the
+        result is cropped again.
+
+        Args:
+            image: RGB in [0, 1], ``(B, 3, H, W)``.
+            texture: What the noise is multiplied by, one number, ``(1,)``; None for 1. Without
+                noise it must be None.
+            origin: Where in the noise the picture lies, see ``EndlessNoise``.
+
+        Returns:
+            RGB in [0, 1], ``(B, 3, H, W)``, float32 also under autocast.
+        """
+        height, width = image.shape[-2:]
+        x = pad_to_multiple(image, self.size_multiple, self.least_size)
+        if self.noise is not None:
+            field = self.noise(x.shape[-2], x.shape[-1], origin).to(x.dtype)
+            if texture is not None:
+                field = field * texture
+            x = _join(x, field)
+        elif texture is not None:
+            raise ValueError("texture for a network without noise")
+        x = self.paint(x)
+        if x.dtype in (torch.float16, torch.bfloat16):
+            x = x.float()
+        return torch.sigmoid(x)[..., :height, :width]
+
+    def paint(self, x: Tensor) -> Tensor:
+        """``(B, channels_in, H, W)`` with sides that suit to ``(B, 3, H, W)`` before a sigmoid."""
+        raise NotImplementedError
+
+
+def pad_to_multiple(image: Tensor, multiple: int, least: int) -> Tensor:
+    """Repeat the last row and column until both sides are a multiple, and not below the least."""
+    below, right = (_missing(side, multiple, least) for side in image.shape[-2:])
+    if not torch.compiler.is_exporting() and right == below == 0:
+        return image
+    return F.pad(image, (0, right, 0, below), mode="replicate")
+
+
+def _join(x: Tensor, field: Tensor) -> Tensor:
+    """Put ``(1, 1, H, W)`` behind the channels of ``(B, 3, H, W)``; the layout is kept."""
+    layout = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
+    joined = torch.cat((x, field.expand(x.shape[0], -1, -1, -1)), 1)
+    return joined if torch.compiler.is_exporting() else joined.contiguous(memory_format=layout)
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    return not torch.compiler.is_exporting() and x.is_contiguous(memory_format=torch.channels_last)
+
+
+def _missing(side: int, multiple: int, least: int) -> int:
+    """Return what a side lacks; written without a branch, since a traced side is symbolic."""
+    rounded = (side + multiple - 1) // multiple * multiple
+    return cast(int, torch.sym_max(least, rounded) - side)

@@ -1,0 +1,116 @@
+"""``swift``: an image transformation network that works at a quarter of the size.
+
+Where Johnson's network spends its time at full resolution, this one takes in blocks of 4x4 pixels
+at once (a convolution of stride 4, which is what space-to-depth and a convolution are) and returns
+to them by two light enlargements. Two things keep it from repeating the lattice of its stride where
+a photograph is flat: noise beside the picture, which tells places apart, and enlargement by nearest
+neighbour with a convolution, which treats all pixels of a block alike at first (Odena et al. 2016).
+
+The dimensions hold more than the network that was chosen needs: they are what ``nst bench nets``
+tries out.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from nst.dimensions import GROUPS, Block, SwiftDimensions
+from nst.layers import ConvLayer, RGBUpsample, UpsampleConv
+from nst.network import COLORS, StyleNetwork
+from nst.norm import InstanceNorm
+
+
+class SwiftNet(StyleNetwork):
+    """The network for laptops, webcams and browsers.
+
+    Args:
+        dimensions: Of the network.
+    """
+
+    dimensions: SwiftDimensions
+
+    def __init__(self, dimensions: SwiftDimensions = SwiftDimensions()) -> None:  # noqa: B008
+        super().__init__(dimensions)
+        d = dimensions
+        self.size_multiple, self.least_size = d.factor, 2 * d.factor
+        self.stem = ConvLayer(self.channels_in, d.width, d.kernel, stride=d.factor)
+        self.norm = InstanceNorm(d.width)
+        self.blocks = nn.Sequential(*(SwiftBlock(d) for _ in range(d.blocks)))
+        widths = [d.width >> n for n in range(d.doublings + 1)]
+        self.ups = nn.Sequential(*(Enlargement(w, w // 2) for w in widths[:-1]))
+        self.shuffle = 1 if d.head == "direct" else d.factor >> d.doublings
+        self.to_rgb: nn.Module
+        if d.head == "direct":
+            self.to_rgb = RGBUpsample(widths[-1], COLORS, bias=True)
+        else:
+            self.to_rgb = ConvLayer(widths[-1], COLORS * self.shuffle**2, 3, bias=True)
+        self.reach_px = _reach(d)
+
+    @property
+    def bytes_per_pixel(self) -> int:
+        """What ONNX Runtime takes for float32 runs on the CPU, bytes for each pixel."""
+        return 10 * self.dimensions.width
+
+    def paint(self, x: Tensor) -> Tensor:
+        """``(B, channels_in, f h, f w)`` to ``(B, 3, f h, f w)`` before a sigmoid; f the factor."""
+        x = F.relu(self.norm(self.stem(x)))  # (B, C, h, w)
+        x = self.blocks(x)
+        x = self.ups(x)  # (B, C / 2^n, 2^n h, 2^n w)
+        x = self.to_rgb(x)
+        return F.pixel_shuffle(x, self.shuffle) if self.shuffle > 1 else x
+
+
+class SwiftBlock(nn.Module):
+    """Two convolutions beside an identity (He et al. 2016; no ReLU after the sum)."""
+
+    def __init__(self, dimensions: SwiftDimensions) -> None:
+        super().__init__()
+        channels, has_norm = dimensions.width, dimensions.norms == 2
+        self.conv1 = _convolution(channels, dimensions.block, bias=not has_norm)
+        self.norm1 = InstanceNorm(channels) if has_norm else nn.Identity()
+        self.conv2 = _convolution(channels, dimensions.block, bias=False)
+        self.norm2 = InstanceNorm(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to the same shape."""
+        inner: Tensor = F.relu(self.norm1(self.conv1(x)))
+        inner = self.norm2(self.conv2(inner))
+        return x + inner
+
+
+class Enlargement(nn.Module):
+    """Twice the size, and a norm."""
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.up = UpsampleConv(channels_in, channels_out)
+        self.norm = InstanceNorm(channels_out)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, C, H, W)`` to ``(B, C', 2H, 2W)``."""
+        return F.relu(self.norm(self.up(x)))
+
+
+def _convolution(channels: int, kind: Block, *, bias: bool) -> nn.Module:
+    if kind == "plain":
+        return ConvLayer(channels, channels, 3, bias=bias)
+    groups = GROUPS if kind == "grouped" else channels
+    return nn.Sequential(
+        ConvLayer(channels, channels, 3, groups=groups),
+        ConvLayer(channels, channels, 1, bias=bias),
+    )
+
+
+def _reach(d: SwiftDimensions) -> int:
+    """Return how far an output sees, px, rounded up to the factor.
+
+    The stem looks (kernel - factor) / 2 px beyond its block of factor px, each convolution at the
+    small size by factor px, those after a doubling by half as much and so on, the last by the side
+    of what it shuffles. And a pixel is anywhere in its block.
+    """
+    small = d.factor * 2 * d.blocks
+    ups = sum(d.factor >> (n + 1) for n in range(d.doublings))
+    last = (d.factor >> d.doublings) // (2 if d.head == "direct" else 1)
+    reach = (d.kernel - d.factor) // 2 + small + ups + last + d.factor - 1
+    return -(-reach // d.factor) * d.factor
