@@ -21,6 +21,8 @@ from onnx import (
 from nst.contract import DIMENSIONS, INPUT, OUTPUT, TEXTURE
 from nst.errors import in_one_line
 
+NOT_LEARNT = (TEXTURE, "noise.signs", "noise.values", "falls_on")
+"""How the names of constants end that are no parameters of a network."""
 STANDARD_DOMAINS = ("", "ai.onnx")
 
 
@@ -58,10 +60,11 @@ def sides_of(value: ValueInfoProto) -> tuple[str | int, ...]:
 
 
 def count_numbers(model: bytes) -> int:
-    """Return how many floating-point numbers the weights of an ONNX file hold: its parameters."""
+    """Return how many floating-point numbers an ONNX file has learnt: its parameters."""
     kinds = (TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.BFLOAT16)
-    graph = load_model_from_string(model).graph
-    return sum(math.prod(t.dims) for t in graph.initializer if t.data_type in kinds)
+    tensors = load_model_from_string(model).graph.initializer
+    learnt = (t for t in tensors if t.data_type in kinds and not t.name.endswith(NOT_LEARNT))
+    return sum(math.prod(t.dims) for t in learnt)
 
 
 def _is_texture(value: ValueInfoProto, graph: GraphProto) -> bool:

@@ -20,6 +20,7 @@ from nst.contract import INPUT, OUTPUT, TEXTURE
 from nst.dimensions import SwiftDimensions
 from nst.errors import ModelError, UsageError
 from nst.image import Picture
+from nst.model_graph import count_numbers
 from nst.swift import SwiftNet
 from nst.tensors import to_tensor, to_uint8
 from train.warm_start import start_from
@@ -115,3 +116,9 @@ def test_a_training_may_start_from_the_file(model: Path) -> None:
         assert torch.equal(fresh.state_dict()[name], tensor)
     with pytest.raises(UsageError, match="give --net swift:width=8,kernel=8,blocks=1,head=direct"):
         start_from(SwiftNet(SwiftDimensions(width=8)), str(model), print)
+
+
+def test_parameters_are_counted_without_the_noise(model: Path) -> None:
+    """By another count: torch's, of what is trained; a few constants of the graph beside it."""
+    expected = sum(p.numel() for p in network().parameters())
+    assert expected <= count_numbers(model.read_bytes()) < expected + 40

@@ -77,6 +77,12 @@ class TrainConfig(ObjectiveConfig):
     )
     warmup: int = setting(50, "Steps until the learning rate reaches its peak.", low=0)
     tv_weight: float = setting(0.1, "Weight of total variation (mean |gradient|).", low=0)
+    lattice_weight: float = setting(
+        1.0,
+        "Weight of the share of variance that repeats itself with the network's stride, in small"
+        " windows; 0 lets it hatch flat areas.",
+        low=0,
+    )
     precision: Precision = setting(
         "auto", "Dtype of the convolutions; auto: bfloat16 where the hardware has it."
     )

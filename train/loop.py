@@ -15,6 +15,7 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from nst.functional import lattice_loss
 from nst.losses import LEAST_CONTRAST, LossTerms, PerceptualLoss
 from nst.nets import build_network
 from nst.network import StyleNetwork
@@ -53,6 +54,7 @@ class Learner:
         network: The image transformation network.
         optimizer: Fused Adam over its parameters.
         step: Steps done.
+        lattice_weight: Of ``nst.functional.lattice_loss``, beside the objective.
         rate_factor: What the learning rate is multiplied by; lowered after trouble.
         micro_batch: Photographs that go through the network at once; None for the whole batch.
         skipped: See ``StepRecord``.
@@ -62,6 +64,7 @@ class Learner:
 
     network: StyleNetwork
     optimizer: torch.optim.Adam
+    lattice_weight: float = 0.0
     step: int = 0
     rate_factor: float = 1.0
     micro_batch: int | None = None
@@ -81,7 +84,7 @@ class Learner:
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         betas = (0.9, config.beta2)
         optimizer = torch.optim.Adam(network.parameters(), lr=0.0, betas=betas, fused=True)
-        return cls(network, optimizer)
+        return cls(network, optimizer, config.lattice_weight)
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -231,7 +234,11 @@ def backward(
                 target = criterion.content_target(photographs)
                 painted = learner.parallel(photographs, origin=origin)
                 terms: LossTerms = criterion(painted, target)
-            weighted = terms.per_picture * _has_structure(photographs)
+            weighted = terms.per_picture
+            if learner.lattice_weight:
+                lattice = lattice_loss(painted, learner.network.size_multiple)
+                weighted = weighted + learner.lattice_weight * lattice
+            weighted = weighted * _has_structure(photographs)
             (weighted.sum() / len(crops)).backward()  # type: ignore[no-untyped-call]
         parts.append(terms.detach())
     return LossTerms.join(parts)
