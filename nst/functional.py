@@ -178,15 +178,15 @@ def lattice_loss(image: Tensor, period: int) -> Tensor:
         One value for each picture, ``(B,)``, in [0, 1].
     """
     image = wide(image)
-    batch, colors = image.shape[:2]
     phases = F.pixel_unshuffle(image, period)  # (B, 3 p p, H / p, W / p)
-    side = LATTICE_WINDOW_PX // period
-    means = F.avg_pool2d(phases, side).unflatten(1, (colors, period**2))  # (B, 3, p p, h, w)
-    squares = F.avg_pool2d(phases.square(), side).unflatten(1, (colors, period**2)).mean(2)
+    pooled = [F.avg_pool2d(each, LATTICE_WINDOW_PX // period) for each in (phases, phases.square())]
+    batch, height, width = len(image), *pooled[0].shape[-2:]
+    means, squares = (each.reshape(batch, -1, period**2, height, width) for each in pooled)
     mean = means.mean(2)  # (B, 3, h, w), as the variances
     between = (means - mean.unsqueeze(2)).square().mean(2).sum(1)  # (B, h, w)
-    whole = (squares - mean.square()).sum(1)
-    return (between / (whole + LEAST_VARIANCE)).reshape(batch, -1).mean(1)
+    whole = (squares.mean(2) - mean.square()).sum(1)
+    shares: Tensor = between / (whole + LEAST_VARIANCE)
+    return shares.reshape(batch, -1).mean(1)
 
 
 def _squared_error(value: Tensor, target: Tensor) -> Tensor:

@@ -107,7 +107,7 @@ class RGBUpsample(UpsampleConv):
         conv, falls_on = self.conv.conv, cast(Tensor, self.falls_on)
         with torch.autocast(x.device.type, enabled=False):
             kernel = falls_on @ conv.weight @ falls_on.T  # (C', C, 6, 6)
-        kernel = kernel.unflatten(3, (2, 3)).unflatten(2, (2, 3))  # (C', C, 2, 3, 2, 3)
+        kernel = kernel.reshape(*conv.weight.shape[:2], 2, 3, 2, 3)
         kernel = kernel.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)  # (4C', C, 3, 3)
         quadruple = None if conv.bias is None else conv.bias.repeat_interleave(4)
         # What reflection is after the enlargement is repetition before it.

@@ -9,7 +9,7 @@ import dataclasses
 import json
 import statistics
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +54,8 @@ CANDIDATES = (
 )
 """What is tried when no network is named."""
 RESULTS = "nets.json"
-ROUNDS = 15
-"""Timed runs of each network, in turns."""
+ROUNDS, RUNS = 5, 4
+"""How often each network is loaded, in turns, and timed each time, after one run to warm up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,17 +145,15 @@ class Search:
         """Return the time of a painting at 640x360 on the CPU, ms, by network.
 
         Plain ONNX Runtime with its defaults, uint8 to uint8; medians of runs that are made in
-        turns, so that all meet the same disturbances.
+        turns, so that all meet the same disturbances. Only one is loaded at a time: the threads of
+        the others would wait in a loop and take its processors.
         """
         picture = np.random.default_rng(0).integers(0, 256, (1, *SPEED_PX, 3), dtype=np.uint8)
-        runs = {net: _plain_run(self.model(net), picture) for net in self.nets}
         times: dict[str, list[float]] = {net: [] for net in self.nets}
         with progress("timing, rounds", ROUNDS) as bar:
             for done in range(1, ROUNDS + 1):
-                for net, run in runs.items():
-                    started_at = time.perf_counter()
-                    run()
-                    times[net].append(time.perf_counter() - started_at)
+                for net in self.nets:
+                    times[net] += _times_of(self.model(net), picture)
                 bar.update(done)
         return {net: 1000 * statistics.median(found) for net, found in times.items()}
 
@@ -264,16 +262,16 @@ def rows_of(
     return sorted(rows, key=lambda row: row["ms"])
 
 
-def _plain_run(model: Path, picture: NDArray[np.uint8]) -> Callable[[], object]:
-    """Return a run of a model as everybody makes it; one has been made."""
+def _times_of(model: Path, picture: NDArray[np.uint8]) -> list[float]:
+    """Load a model as everybody does and return the seconds of a few runs."""
     import onnxruntime
 
     from nst.contract import INPUT
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
-
-    def run() -> object:
-        return session.run(None, {INPUT: picture})
-
-    run()
-    return run
+    times = []
+    for _ in range(1 + RUNS):
+        started_at = time.perf_counter()
+        session.run(None, {INPUT: picture})
+        times.append(time.perf_counter() - started_at)
+    return times[1:]
