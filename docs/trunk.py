@@ -112,7 +112,9 @@ class Trunk:
         self.all = nn.ModuleList(self.networks)  # names a parameter once, where it is met first
         self.names = [name for name, _ in self.all.named_parameters()]
         self.optimizer = torch.optim.Adam(self.all.parameters(), lr=0.0, fused=True)
-        self.learners = [Learner(network, self.optimizer) for network in self.networks]
+        self.learners = [
+            Learner(network, self.optimizer, config.lattice_weight) for network in self.networks
+        ]
         self.step = 0
 
     def learn(

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from export.graph_check import check_graph, norm_nodes
 from export.parity import CASES, Case, check_parity
 from nst import __version__
+from nst.checkpoint import NETWORK_PREFIX
 from nst.contract import DIMENSIONS, INPUT, NORM_NAME, OUTPUT, TEXTURE, ModelInfo
 from nst.errors import OutputError
 from nst.files import atomic_write
@@ -27,9 +28,6 @@ from nst.network import StyleNetwork
 
 OPSET = 18
 """The oldest that the exporter writes, for the sake of old runtimes."""
-
-WEIGHTS = "network."
-"""How the names of a network's weights begin in the file."""
 
 TRACED_SIZE = (2, 37, 45, 3)
 """Batch, height and width that are all free, odd and none of those of ``export.parity``."""
@@ -167,7 +165,7 @@ def _is_folded(node: Any) -> bool | None:  # noqa: ANN401
     ONNX Runtime computes it when it loads the file. None leaves the decision to the exporter.
     """
     names = [value.name or "" for value in node.inputs if value is not None]
-    return False if any(name.startswith(WEIGHTS) for name in names) else None
+    return False if any(name.startswith(NETWORK_PREFIX) for name in names) else None
 
 
 def write_info(model: ModelProto, info: ModelInfo) -> bytes:

@@ -33,12 +33,20 @@ class Dimensions(Settings):
     @property
     def name(self) -> str:
         """As on the command line, without defaults: ``swift:width=32,noise=0``."""
+        defaults = {f.name: f.default for f in dataclasses.fields(self)}
+        values = dataclasses.asdict(self)
+        network = values.pop("network")
         told = [
-            f"{f.name}={getattr(self, f.name):{'g' if f.name == 'noise' else ''}}"
-            for f in dataclasses.fields(self)
-            if f.name == "width" or (f.name != "network" and getattr(self, f.name) != f.default)
+            f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}"
+            for name, value in values.items()
+            if name == "width" or value != defaults[name]
         ]
-        return f"{self.network}:{','.join(told)}"
+        return f"{network}:{','.join(told)}"
+
+
+def _noise(deviation: float) -> Any:  # noqa: ANN401
+    help = "Deviation of the noise beside the picture; 0 for none."
+    return setting(deviation, help, low=0, high=2)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +55,7 @@ class JohnsonDimensions(Dimensions):
 
     network: Literal["johnson"] = setting("johnson", "Name of the architecture.")
     width: int = setting(16, "Channels of the first convolution; 32 in the paper.", low=1, high=128)
-    noise: float = setting(
-        0.0, "Deviation of the noise beside the picture; 0 for none.", low=0, high=2
-    )
+    noise: float = _noise(0.0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,9 +64,7 @@ class SwiftDimensions(Dimensions):
 
     network: Literal["swift"] = setting("swift", "Name of the architecture.")
     width: int = setting(32, "Channels of the stem and the blocks.", low=4, high=256)
-    noise: float = setting(
-        0.3, "Deviation of the noise beside the picture; 0 for none.", low=0, high=2
-    )
+    noise: float = _noise(0.3)
     factor: int = setting(4, "Stride of the stem: 2, 4 or 8.", low=2, high=8)
     kernel: int = setting(
         12, "Side of the stem's kernel, px; three times the factor is space-to-depth and 3x3."

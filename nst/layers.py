@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from nst.dimensions import GROUPS, Block
 from nst.norm import InstanceNorm
 from nst.reflection import reflect
 
@@ -39,13 +40,19 @@ class ConvLayer(nn.Module):
 
 
 class ResidualBlock(nn.Module):
-    """Two convolutions beside an identity (He et al. 2016; no ReLU after the sum)."""
+    """Two convolutions beside an identity (He et al. 2016; no ReLU after the sum).
 
-    def __init__(self, channels: int) -> None:
+    Args:
+        channels: Of the map.
+        kind: 3x3 convolutions; or 3x3 in groups or channel by channel, and 1x1 to mix them.
+        norms: 2, one behind each convolution; 1, behind the second alone.
+    """
+
+    def __init__(self, channels: int, *, kind: Block = "plain", norms: int = 2) -> None:
         super().__init__()
-        self.conv1 = ConvLayer(channels, channels, 3)
-        self.norm1 = InstanceNorm(channels)
-        self.conv2 = ConvLayer(channels, channels, 3)
+        self.conv1 = _convolution(channels, kind, bias=norms == 1)
+        self.norm1 = InstanceNorm(channels) if norms == 2 else nn.Identity()
+        self.conv2 = _convolution(channels, kind)
         self.norm2 = InstanceNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -53,6 +60,16 @@ class ResidualBlock(nn.Module):
         inner: Tensor = F.relu(self.norm1(self.conv1(x)))
         inner = self.norm2(self.conv2(inner))
         return x + inner
+
+
+def _convolution(channels: int, kind: Block, *, bias: bool = False) -> nn.Module:
+    if kind == "plain":
+        return ConvLayer(channels, channels, 3, bias=bias)
+    groups = GROUPS if kind == "grouped" else channels
+    return nn.Sequential(
+        ConvLayer(channels, channels, 3, groups=groups),
+        ConvLayer(channels, channels, 1, bias=bias),
+    )
 
 
 class UpsampleConv(nn.Module):

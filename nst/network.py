@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from nst.dimensions import Dimensions
 from nst.noise import EndlessNoise
+from nst.reflection import layout_of
 
 COLORS = 3
 
@@ -92,13 +93,10 @@ def pad_to_multiple(image: Tensor, multiple: int, least: int) -> Tensor:
 
 def _join(x: Tensor, field: Tensor) -> Tensor:
     """Put ``(1, 1, H, W)`` behind the channels of ``(B, 3, H, W)``; the layout is kept."""
-    layout = torch.channels_last if _is_channels_last(x) else torch.contiguous_format
     joined = torch.cat((x, field.expand(x.shape[0], -1, -1, -1)), 1)
-    return joined if torch.compiler.is_exporting() else joined.contiguous(memory_format=layout)
-
-
-def _is_channels_last(x: Tensor) -> bool:
-    return not torch.compiler.is_exporting() and x.is_contiguous(memory_format=torch.channels_last)
+    if torch.compiler.is_exporting():
+        return joined
+    return joined.contiguous(memory_format=layout_of(x))
 
 
 def _missing(side: int, multiple: int, least: int) -> int:

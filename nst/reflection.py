@@ -32,9 +32,8 @@ class _Reflect(torch.autograd.Function):
     @staticmethod
     def backward(ctx: FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
         reach: int = ctx.reach  # type: ignore[attr-defined]
-        layout = torch.channels_last if _is_channels_last(gradient) else torch.contiguous_format
         middle = slice(reach, -reach)
-        out = gradient[..., middle, middle].clone(memory_format=layout)
+        out = gradient[..., middle, middle].clone(memory_format=layout_of(gradient))
         _fold(out, gradient[..., middle, :], reach)
         for rows, place in (
             (slice(0, reach), slice(1, reach + 1)),
@@ -53,5 +52,7 @@ def _fold(out: Tensor, gradient: Tensor, reach: int) -> None:
     out[..., -reach - 1 : -1] += gradient[..., -reach:].flip(-1)
 
 
-def _is_channels_last(x: Tensor) -> bool:
-    return x.is_contiguous(memory_format=torch.channels_last)
+def layout_of(x: Tensor) -> torch.memory_format:
+    """Return the order in which ``(B, C, H, W)`` lies in memory."""
+    last = torch.channels_last
+    return last if x.is_contiguous(memory_format=last) else torch.contiguous_format

@@ -2,9 +2,11 @@
 
 Where Johnson's network spends its time at full resolution, this one takes in blocks of 4x4 pixels
 at once (a convolution of stride 4, which is what space-to-depth and a convolution are) and returns
-to them by two light enlargements. Two things keep it from repeating the lattice of its stride where
-a photograph is flat: noise beside the picture, which tells places apart, and enlargement by nearest
-neighbour with a convolution, which treats all pixels of a block alike at first (Odena et al. 2016).
+to them by two light enlargements. Three things keep it from repeating the lattice of its stride
+where a photograph is flat: noise beside the picture, which tells places apart; enlargement by
+nearest neighbour with a convolution, which treats all pixels of a block alike at first (Odena et
+al. 2016); and, since a training finds the lattice all the same, a price on it
+(``nst.functional.lattice_loss``).
 
 The dimensions hold more than the network that was chosen needs: they are what ``nst bench nets``
 tries out.
@@ -15,8 +17,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nst.dimensions import GROUPS, Block, SwiftDimensions
-from nst.layers import ConvLayer, RGBUpsample, UpsampleConv
+from nst.dimensions import SwiftDimensions
+from nst.layers import ConvLayer, ResidualBlock, RGBUpsample, UpsampleConv
 from nst.network import COLORS, StyleNetwork
 from nst.norm import InstanceNorm
 
@@ -36,7 +38,9 @@ class SwiftNet(StyleNetwork):
         self.size_multiple, self.least_size = d.factor, 2 * d.factor
         self.stem = ConvLayer(self.channels_in, d.width, d.kernel, stride=d.factor)
         self.norm = InstanceNorm(d.width)
-        self.blocks = nn.Sequential(*(SwiftBlock(d) for _ in range(d.blocks)))
+        self.blocks = nn.Sequential(
+            *(ResidualBlock(d.width, kind=d.block, norms=d.norms) for _ in range(d.blocks))
+        )
         widths = [d.width >> n for n in range(d.doublings + 1)]
         self.ups = nn.Sequential(*(Enlargement(w, w // 2) for w in widths[:-1]))
         self.shuffle = 1 if d.head == "direct" else d.factor >> d.doublings
@@ -71,24 +75,6 @@ class SwiftNet(StyleNetwork):
         return F.pixel_shuffle(x, self.shuffle) if self.shuffle > 1 else x
 
 
-class SwiftBlock(nn.Module):
-    """Two convolutions beside an identity (He et al. 2016; no ReLU after the sum)."""
-
-    def __init__(self, dimensions: SwiftDimensions) -> None:
-        super().__init__()
-        channels, has_norm = dimensions.width, dimensions.norms == 2
-        self.conv1 = _convolution(channels, dimensions.block, bias=not has_norm)
-        self.norm1 = InstanceNorm(channels) if has_norm else nn.Identity()
-        self.conv2 = _convolution(channels, dimensions.block, bias=False)
-        self.norm2 = InstanceNorm(channels)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to the same shape."""
-        inner: Tensor = F.relu(self.norm1(self.conv1(x)))
-        inner = self.norm2(self.conv2(inner))
-        return x + inner
-
-
 class Enlargement(nn.Module):
     """Twice the size, and a norm."""
 
@@ -100,16 +86,6 @@ class Enlargement(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to ``(B, C', 2H, 2W)``."""
         return F.relu(self.norm(self.up(x)))
-
-
-def _convolution(channels: int, kind: Block, *, bias: bool) -> nn.Module:
-    if kind == "plain":
-        return ConvLayer(channels, channels, 3, bias=bias)
-    groups = GROUPS if kind == "grouped" else channels
-    return nn.Sequential(
-        ConvLayer(channels, channels, 3, groups=groups),
-        ConvLayer(channels, channels, 1, bias=bias),
-    )
 
 
 def _reach(d: SwiftDimensions) -> int:

@@ -202,6 +202,19 @@ def write_hub_layout() -> Callable[..., None]:
 
 
 @pytest.fixture
+def exit_code() -> Callable[..., int | str | None]:
+    """Run ``nst`` with some arguments in this process; its exit code."""
+    from nst.cli import main
+
+    def run(*arguments: str | Path) -> int | str | None:
+        with pytest.raises(SystemExit) as end:
+            main(list(map(str, arguments)))
+        return end.value.code
+
+    return run
+
+
+@pytest.fixture
 def one_thread() -> Iterator[None]:
     """Compute as a child process with OMP_NUM_THREADS=1 does, so that results can be compared."""
     import torch

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from nst.cli import main
 from nst.commands.net_search import CANDIDATES
 from nst.dimensions import dimensions_named
 from nst.net_plot import net_plot
 
 NETS = ("swift:width=8,blocks=1,noise=0", "johnson:width=2")
-
-
-def run(*arguments: str | Path) -> int | str | None:
-    with pytest.raises(SystemExit) as caught:
-        main(["bench", "nets", *map(str, arguments)])
-    return caught.value.code
 
 
 def test_networks_are_trained_judged_and_timed_once(
@@ -28,17 +22,19 @@ def test_networks_are_trained_judged_and_timed_once(
     vgg_file: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    exit_code: Callable[..., int],
     one_thread: None,
 ) -> None:
     """By invariant: J is 4.5 S + C; a second call trains nothing and finds the same."""
     arguments: list[str | Path] = [
-        style_file, "--data", photo_folder, "--photos", photo_folder, "--vgg", vgg_file,
-        "--steps", "1", "--loss-network", "vgg19", "--device", "cpu", "--out", tmp_path / "out",
+        "bench", "nets", style_file, "--data", photo_folder, "--photos", photo_folder,
+        "--vgg", vgg_file, "--steps", "1", "--loss-network", "vgg19", "--device", "cpu",
+        "--out", tmp_path / "out",
     ]  # fmt: skip
     both = [word for net in NETS for word in ("--net", net)]
-    assert not run(*arguments, "--net", NETS[0])
+    assert not exit_code(*arguments, "--net", NETS[0])
     capsys.readouterr()
-    assert not run(*arguments, *both, "--json")
+    assert not exit_code(*arguments, *both, "--json")
     record = json.loads(capsys.readouterr().out)
     rows = {row["net"]: row for row in record["rows"]}
     assert set(rows) == {dimensions_named(net).name for net in NETS}
@@ -50,7 +46,7 @@ def test_networks_are_trained_judged_and_timed_once(
     assert len(json.loads((tmp_path / "out" / "nets.json").read_text())["outcomes"]) == 2
     drawn = ElementTree.parse(tmp_path / "out" / "nets.svg").getroot()
     assert drawn.tag.endswith("svg")
-    assert run(*arguments[:-2], "--seed", "1", "--out", tmp_path / "out", *both) == 2
+    assert exit_code(*arguments[:-2], "--seed", "1", "--out", tmp_path / "out", *both) == 2
     assert "other settings" in capsys.readouterr().err
 
 

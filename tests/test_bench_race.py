@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from nst.cli import main
 from nst.image import load_image
-
-
-def run(*arguments: str | Path) -> int | str | None:
-    with pytest.raises(SystemExit) as caught:
-        main(["bench", "race", *map(str, arguments)])
-    return caught.value.code
 
 
 def test_both_sides_train_and_are_judged(
@@ -23,13 +17,14 @@ def test_both_sides_train_and_are_judged(
     vgg_file: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
+    exit_code: Callable[..., int],
     one_thread: None,
 ) -> None:
     """By invariant: both were given the time that they took at least, and the very same judges,
     whose own style error is the same for both."""
-    code = run(
-        style_file, "--data", photo_folder, "--photos", photo_folder, "--vgg", vgg_file,
-        "--minutes", "0.05", "--width", "8", "--size", "64", "--device", "cpu",
+    code = exit_code(
+        "bench", "race", style_file, "--data", photo_folder, "--photos", photo_folder,
+        "--vgg", vgg_file, "--minutes", "0.05", "--width", "8", "--size", "64", "--device", "cpu",
         "--out", tmp_path / "race", "--json",
     )  # fmt: skip
     assert not code
@@ -47,9 +42,13 @@ def test_both_sides_train_and_are_judged(
 
 
 def test_no_photographs_are_one_line(
-    photo_folder: Path, style_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    photo_folder: Path,
+    style_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    exit_code: Callable[..., int],
 ) -> None:
-    assert run(style_file, "--data", photo_folder, "--photos", tmp_path) == 1
+    assert exit_code("bench", "race", style_file, "--data", photo_folder, "--photos", tmp_path) == 1
     assert capsys.readouterr().err.splitlines() == [
         f"nst: --photos {tmp_path}: no photographs in it"
     ]

@@ -31,18 +31,17 @@ def stub(how: str) -> None:
 
 
 @pytest.fixture
-def front_door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int | str | None]:
+def front_door(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    exit_code: Callable[..., int | str | None],
+) -> Callable[..., int | str | None]:
     """Run ``nst`` with a command that stands in for a verb; return its exit code."""
     (tmp_path / "stub_command.py").write_text(STUB)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setitem(cli.COMMANDS, "stub", cli.Entry("stub_command", "Ends in many ways."))
 
-    def run(*arguments: str) -> int | str | None:
-        with pytest.raises(SystemExit) as end:
-            cli.main(list(arguments))
-        return end.value.code
-
-    return run
+    return exit_code
 
 
 @pytest.mark.parametrize(

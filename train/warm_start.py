@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from nst.checkpoint import load_checkpoint, load_network, load_newest
+from nst.checkpoint import NETWORK_PREFIX, load_checkpoint, load_network, load_newest
 from nst.contract import ModelInfo
 from nst.dimensions import dimensions_from
 from nst.errors import ModelError, UsageError
@@ -83,7 +83,8 @@ def _network_of_onnx(path: Path) -> StyleNetwork:
     weights = {
         name: torch.from_numpy(np.array(onnx.numpy_helper.to_array(tensor), np.float32))
         for tensor in model.graph.initializer
-        if (name := tensor.name.removeprefix("network.")) != tensor.name and name not in constants
+        if (name := tensor.name.removeprefix(NETWORK_PREFIX)) != tensor.name
+        and name not in constants
     }
     try:
         network.load_state_dict(weights)

@@ -74,7 +74,12 @@ class OurSide:
         self.dtype = choose_precision(setting.precision, self.device)
         tune(self.device, self.dtype)
         self.config = TrainConfig(
-            net="johnson", width=setting.width, size=setting.size, batch=setting.batch, steps=1000
+            net="johnson",
+            width=setting.width,
+            size=setting.size,
+            batch=setting.batch,
+            steps=1000,
+            lattice_weight=0.0,  # the plain loop has none
         )
         self.learner = Learner.new(self.config, self.device)
         for group in self.learner.optimizer.param_groups:

@@ -24,7 +24,7 @@ from nst.config import JudgingConfig
 from nst.dimensions import dimensions_named
 from nst.errors import UsageError
 from nst.files import atomic_write, sha256_of
-from nst.interrupt import Stopped, StopRequest
+from nst.interrupt import Stopped
 from nst.losses import PerceptualLoss
 from nst.runtime import choose_device
 from nst.settings import LossNetwork
@@ -160,6 +160,7 @@ class Search:
     def _outcome(self, net: str, style: Path, yardstick: Yardstick) -> Outcome:
         """Train one network, export and judge it."""
         from export.cli import export_checkpoint
+        from train.cli import run_session
         from train.config import TrainConfig
         from train.setup import new_session
 
@@ -176,13 +177,12 @@ class Search:
         )
         started_at = time.perf_counter()
         session = new_session(style, plan.data, config, runs=model.parent, reading=self.reading)
-        length = session.run.config.length
-        with StopRequest() as stop, progress(net, length) as bar:
-            for line in session.steps(stop):
-                bar.update(line.step, str(line))
+        try:
+            run_session(session)
+        except Stopped:
+            reason = "stopped; the same command goes on with this network"
+            raise Stopped(reason, session.stopped_by) from None
         seconds = time.perf_counter() - started_at
-        if session.stopped_by:
-            raise Stopped("stopped; the same command goes on with this network", session.stopped_by)
         export_checkpoint(session.run.folder, model, overwrite=True)
         verdict = judge_subject(
             open_subject(model, plan.photographs, provider="cpu"),
@@ -198,8 +198,8 @@ class Search:
         return Outcome(
             net=net,
             style=style.stem,
-            steps=length,
-            images=length * session.batch,
+            steps=session.learner.step,
+            images=session.learner.step * session.batch,
             seconds=seconds,
             parameters=sum(p.numel() for p in network.parameters()),
             total=mean.total,

@@ -79,7 +79,13 @@ class Racers:
         self.style, self.data, self.files, self.folder = style, data, files, folder
         self.seconds = 60 * minutes
         self.config = TrainConfig(
-            net="johnson", minutes=minutes, width=width, size=size, vgg=vgg, device=device
+            net="johnson",
+            minutes=minutes,
+            width=width,
+            size=size,
+            vgg=vgg,
+            device=device,
+            lattice_weight=0.0,  # the plain loop has none
         )
         self.device = choose_device(device)
         self.machine = describe_machine(self.device)
@@ -117,20 +123,19 @@ class Racers:
 
     def run_ours(self) -> Finish:
         """Train as ``nst train --minutes`` does."""
+        from train.cli import run_session
         from train.setup import new_session
 
         started_at = time.perf_counter()
         session = new_session(
             self.style, self.data, self.config, runs=self.folder, reading=self.reading
         )
-        length = session.run.config.length
-        with StopRequest() as stop, progress("nst", length) as bar:
-            for line in session.steps(stop):
-                bar.update(line.step, str(line))
+        try:
+            run_session(session)
+        except Stopped:
+            raise Stopped("stopped: a race cannot be resumed", session.stopped_by) from None
         elapsed = time.perf_counter() - started_at
-        if session.stopped_by:
-            raise Stopped("stopped: a race cannot be resumed", session.stopped_by)
-        photographs = length * session.batch
+        photographs = session.learner.step * session.batch
         return self._finish("nst", session.learner.network, elapsed, photographs)
 
     def _finish(
