@@ -64,12 +64,12 @@ class SwiftDimensions(Dimensions):
 
     network: Literal["swift"] = setting("swift", "Name of the architecture.")
     width: int = setting(32, "Channels of the stem and the blocks.", low=4, high=256)
-    noise: float = _noise(0.3)
+    noise: float = _noise(0.5)
     factor: int = setting(4, "Stride of the stem: 2, 4 or 8.", low=2, high=8)
     kernel: int = setting(
-        12, "Side of the stem's kernel, px; three times the factor is space-to-depth and 3x3."
+        8, "Side of the stem's kernel, px; three times the factor is space-to-depth and 3x3."
     )
-    blocks: int = setting(5, "Residual blocks.", low=1, high=32)
+    blocks: int = setting(4, "Residual blocks.", low=1, high=32)
     block: Block = setting(
         "plain", "Convolutions of a block: 3x3; or 3x3 in groups or channel by channel, and 1x1."
     )
@@ -77,7 +77,7 @@ class SwiftDimensions(Dimensions):
         2, "Of a block: behind both convolutions, or the second alone.", low=1, high=2
     )
     head: Head = setting(
-        "resize",
+        "direct",
         "Enlargement: by nearest neighbour and convolutions up to full size; straight to colours in"
         " the last one; the last doubling by a pixel shuffle; or all at once by one.",
     )

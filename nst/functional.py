@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional as F
 
-LATTICE_WINDOW_PX = 32
-"""Side of the windows of ``lattice_loss``."""
+LATTICE_PERIODS = 4
+"""Side of the windows of ``lattice_loss``, periods."""
 LEAST_VARIANCE = 1e-4
 """Of colours in [0, 1]: below it, deviations of two grey levels, nobody sees a lattice."""
 
@@ -167,19 +167,21 @@ def lattice_loss(image: Tensor, period: int) -> Tensor:
 
         mean over windows of  variance over p of m_p  /  v        summed over colours
 
-    Irregular strokes leave a few percent by chance, a lattice all of it. Networks that work at a
+    Irregular strokes leave a sixteenth by chance, a lattice all of it. Networks that work at a
     fraction of the size make lattices, and Gram matrices do not mind them.
 
     Args:
-        image: RGB in [0, 1], ``(B, 3, H, W)``; height and width at least ``LATTICE_WINDOW_PX``.
-        period: px, a power of two.
+        image: RGB in [0, 1], ``(B, 3, H, W)``; height and width at least ``LATTICE_PERIODS``
+            periods.
+        period: px, a power of two. Of a network twice its stride: what may not repeat in every
+            block, repeats in every second one.
 
     Returns:
         One value for each picture, ``(B,)``, in [0, 1].
     """
     image = wide(image)
     phases = F.pixel_unshuffle(image, period)  # (B, 3 p p, H / p, W / p)
-    pooled = [F.avg_pool2d(each, LATTICE_WINDOW_PX // period) for each in (phases, phases.square())]
+    pooled = [F.avg_pool2d(each, LATTICE_PERIODS) for each in (phases, phases.square())]
     batch, height, width = len(image), *pooled[0].shape[-2:]
     means, squares = (each.reshape(batch, -1, period**2, height, width) for each in pooled)
     mean = means.mean(2)  # (B, 3, h, w), as the variances

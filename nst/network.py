@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.dimensions import Dimensions
-from nst.noise import EndlessNoise
+from nst.noise import FIELDS, EndlessNoise
 from nst.reflection import layout_of
 
 COLORS = 3
@@ -40,7 +40,7 @@ class StyleNetwork(nn.Module):
     @property
     def channels_in(self) -> int:
         """Of what ``paint`` is given: RGB, and the noise where there is any."""
-        return COLORS + (self.noise is not None)
+        return COLORS + (0 if self.noise is None else FIELDS)
 
     @property
     def bytes_per_pixel(self) -> int:
@@ -92,7 +92,7 @@ def pad_to_multiple(image: Tensor, multiple: int, least: int) -> Tensor:
 
 
 def _join(x: Tensor, field: Tensor) -> Tensor:
-    """Put ``(1, 1, H, W)`` behind the channels of ``(B, 3, H, W)``; the layout is kept."""
+    """Put ``(1, 2, H, W)`` behind the channels of ``(B, 3, H, W)``; the layout is kept."""
     joined = torch.cat((x, field.expand(x.shape[0], -1, -1, -1)), 1)
     if torch.compiler.is_exporting():
         return joined

@@ -1,9 +1,11 @@
-"""An endless field of noise: a value for every place in the plane, the same at every run.
+"""Endless fields of noise: values for every place in the plane, the same at every run.
 
 Where a photograph is flat, a network that works at a quarter of the size sees the same everywhere
 and can only repeat one tile of as many pixels as its stride: a lattice. Noise beside the picture
-tells places apart. It is computed from the place alone, without operators for random numbers, so
-that a picture is painted alike every time and in every runtime.
+tells places apart: white noise one pixel from the next, smooth noise one stroke from the next, so
+that a plain sky is painted in strokes and not as one hatching. It is computed from the place alone,
+without operators for random numbers, so that a picture is painted alike every time and in every
+runtime.
 """
 
 from __future__ import annotations
@@ -17,15 +19,20 @@ from torch import Tensor, nn
 PERIODS = (61, 67)
 """Sides of the two tiles, px; prime, so that their product repeats after 61 * 67 = 4087 px only."""
 STRIDES = (1009, 2003)
-"""How far the field moves from one origin of ``origin_of`` to the next, downwards and across."""
+"""How far the fields move from one origin of ``origin_of`` to the next, downwards and across."""
+CELL_PX = 16
+"""Between the values of the smooth field; those of its other places lie between."""
+FIELDS = 2
+"""White and smooth."""
 
 
 class EndlessNoise(nn.Module):
-    """White noise without a border.
+    """White and smooth noise without a border.
 
-    The product of a tile of random signs and a tile of random numbers, each repeated for ever. At
-    a distance of one period the numbers are the same and the signs are not, or the other way
-    round: what is seen is not correlated until both repeat.
+    White noise is the product of a tile of random signs and a tile of random numbers, each repeated
+    for ever. At a distance of one period the numbers are the same and the signs are not, or the
+    other way round: what is seen is not correlated until both repeat. Smooth noise is the same with
+    a cell for each pixel, interpolated linearly.
 
     Args:
         deviation: Standard deviation of the values.
@@ -44,16 +51,28 @@ class EndlessNoise(nn.Module):
         self.register_buffer("values", scale * torch.tensor(values), persistent=False)
 
     def forward(self, height: int, width: int, origin: Tensor | None = None) -> Tensor:
-        """Return the field, ``(1, 1, height, width)``.
+        """Return both fields, white and smooth, ``(1, 2, height, width)``.
 
         Args:
             height: px.
             width: px.
-            origin: Where its upper left corner lies, row and column, int64 ``(2,)``; None for the
+            origin: Where their upper left corner lies, row and column, int64 ``(2,)``; None for the
                 corner that every picture has.
         """
+        fields = self._white(height, width, origin), self._smooth(height, width, origin)
+        return torch.stack(fields)[None]
+
+    def _white(self, height: int, width: int, origin: Tensor | None) -> Tensor:
         field = _spread(cast(Tensor, self.signs), height, width, origin)
-        return (field * _spread(cast(Tensor, self.values), height, width, origin))[None, None]
+        return field * _spread(cast(Tensor, self.values), height, width, origin)
+
+    def _smooth(self, height: int, width: int, origin: Tensor | None) -> Tensor:
+        cell = None if origin is None else origin // CELL_PX
+        # As many as the picture covers where it begins in the last pixel of a cell, and one behind.
+        rows, columns = ((side + 2 * CELL_PX - 2) // CELL_PX + 1 for side in (height, width))
+        nodes = self._white(rows, columns, cell) * 1.5  # linear weights leave 4/9 of the variance
+        inside = (0, 0) if origin is None else origin % CELL_PX
+        return _between(_between(nodes, 1, width, inside[1]), 0, height, inside[0])
 
 
 def origin_of(step: int, device: torch.device) -> Tensor:
@@ -74,3 +93,13 @@ def _spread(tile: Tensor, height: int, width: int, origin: Tensor | None) -> Ten
         rows, columns = rows + origin[0], columns + origin[1]
     # Columns first, on few rows: whole rows are copied faster than single numbers.
     return tile.index_select(1, columns % side).index_select(0, rows % side)
+
+
+def _between(nodes: Tensor, axis: int, count: int, start: int | Tensor) -> Tensor:
+    """Interpolate an axis to ``count`` pixels, the first one ``start`` px behind its first node."""
+    places = torch.arange(count, device=nodes.device) + start
+    cells = places // CELL_PX
+    share = (places % CELL_PX).to(nodes.dtype) / CELL_PX
+    share = share if axis == 1 else share[:, None]
+    before, behind = (nodes.index_select(axis, cells + n) for n in (0, 1))
+    return before + (behind - before) * share

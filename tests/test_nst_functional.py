@@ -228,13 +228,13 @@ def test_correlation_by_hand_and_of_a_map_with_itself() -> None:
 def test_lattice_by_another_implementation() -> None:
     """By numpy, in loops: variance between phases over that of all, window by window."""
     image = random(2, 3, 72, 64, dtype=torch.float64).sigmoid()
-    found, pixels = lattice_loss(image, 4), image.numpy()
+    found, pixels = lattice_loss(image, 8), image.numpy()
     for number, picture in enumerate(pixels):
         shares = []
         for y, x in ((y, x) for y in (0, 32) for x in (0, 32)):
             window = picture[:, y : y + 32, x : x + 32]
             phases = np.stack(
-                [window[:, i::4, j::4].mean((1, 2)) for i in range(4) for j in range(4)]
+                [window[:, i::8, j::8].mean((1, 2)) for i in range(8) for j in range(8)]
             )
             between = phases.var(0).sum()
             shares.append(between / (window.var((1, 2)).sum() + 1e-4))
@@ -242,12 +242,12 @@ def test_lattice_by_another_implementation() -> None:
 
 
 def test_lattice_by_hand() -> None:
-    """A block that is repeated is nothing but lattice, noise by chance a 68th of it (15 free of
-    16 means, of 64 pixels each), and a grey picture has none."""
+    """A block that is repeated is nothing but lattice, noise by chance a 16th of it (15 free of
+    16 means, of 16 pixels each), and a grey picture has none."""
     block = random(1, 3, 4, 4).sigmoid()
     assert float(lattice_loss(block.repeat(1, 1, 16, 16), 4)) > 0.99
     assert float(lattice_loss(random(1, 3, 256, 256).sigmoid(), 4)) == pytest.approx(
-        15 / 16 / 64, rel=0.1
+        15 / 16 / 16, rel=0.1
     )
     assert float(lattice_loss(torch.full((1, 3, 64, 64), 0.3), 4)) < 1e-6
     assert float(lattice_loss(block.repeat(1, 1, 16, 16), 8)) > 0.99  # of 4 px is one of 8 too

@@ -54,12 +54,12 @@ def test_any_size(variant: str, size: tuple[int, int]) -> None:
 
 def test_parameters_by_hand() -> None:
     """Kernels, no bias before a norm, two numbers a normalised channel, a bias of three colours."""
-    stem = 4 * 32 * 8 * 8  # 8,192
-    blocks = 5 * 2 * 32 * 32 * 9  # 92,160
+    stem = 5 * 32 * 8 * 8  # 10,240: RGB and two fields of noise
+    blocks = 4 * 2 * 32 * 32 * 9  # 73,728
     ups = 32 * 16 * 9 + 16 * 3 * 9 + 3  # 5,043
-    norms = 2 * (32 + 5 * 2 * 32 + 16)  # 736
-    net = SwiftNet(SwiftDimensions(width=32, head="direct", kernel=8, noise=0.3))
-    assert sum(p.numel() for p in net.parameters()) == stem + blocks + ups + norms == 106_131
+    norms = 2 * (32 + 4 * 2 * 32 + 16)  # 608
+    net = SwiftNet()
+    assert sum(p.numel() for p in net.parameters()) == stem + blocks + ups + norms == 89_619
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -80,10 +80,10 @@ def test_colours_before_the_enlargement_are_those_after_it(bias: bool) -> None:
 def test_the_stem_is_space_to_depth_and_a_convolution() -> None:
     """By another implementation: a kernel of 12 and stride 4 is 3x3 on blocks of 4x4 pixels."""
     stem = network(kernel=12, head="resize").stem
-    x = torch.rand(1, 4, 32, 40, dtype=torch.float64)
+    x = torch.rand(1, 5, 32, 40, dtype=torch.float64)
     stem = stem.double()
-    blocks = F.pixel_unshuffle(F.pad(x, (4, 4, 4, 4), mode="reflect"), 4)  # (1, 64, 10, 12)
-    weight = F.pixel_unshuffle(stem.conv.weight, 4)  # (8, 64, 3, 3)
+    blocks = F.pixel_unshuffle(F.pad(x, (4, 4, 4, 4), mode="reflect"), 4)  # (1, 80, 10, 12)
+    weight = F.pixel_unshuffle(stem.conv.weight, 4)  # (8, 80, 3, 3)
     torch.testing.assert_close(stem(x), F.conv2d(blocks, weight))
 
 
@@ -120,7 +120,7 @@ def test_samples_do_not_know_each_other() -> None:
 
 
 def test_noise_is_the_same_every_time_and_follows_texture_and_origin() -> None:
-    """By invariant: alike when repeated; 0 is the picture beside a channel of zeros; where the
+    """By invariant: alike when repeated; 0 is the picture beside channels of zeros; where the
     picture lies in the field matters."""
     net, image = network(), picture(40, 40)
     with torch.no_grad():

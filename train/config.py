@@ -12,6 +12,8 @@ from nst.settings import Precision, setting
 
 CPU_BATCH = 2
 GPU_BATCH = 16
+LEARNING_RATES = {"johnson": 1e-3, "swift": 2e-3}
+"""Of networks, unless another one is asked for."""
 EARLY_PREVIEWS = (0, 10, 25, 50, 100)
 """Steps after which a preview is made besides the regular ones: one wants to see it grow."""
 
@@ -67,7 +69,9 @@ class TrainConfig(ObjectiveConfig):
         " steps.",
         low=0.05,
     )
-    learning_rate: float = setting(1e-3, "Peak learning rate of Adam.", low=1e-6, high=1.0)
+    learning_rate: float | None = setting(
+        None, "Peak learning rate of Adam; default 1e-3, of swift 2e-3.", low=1e-6, high=1.0
+    )
     beta2: float = setting(
         0.99,
         "How much of the squared gradient Adam keeps from step to step; with its usual 0.999 the"
@@ -78,9 +82,9 @@ class TrainConfig(ObjectiveConfig):
     warmup: int = setting(50, "Steps until the learning rate reaches its peak.", low=0)
     tv_weight: float = setting(0.1, "Weight of total variation (mean |gradient|).", low=0)
     lattice_weight: float = setting(
-        1.0,
-        "Weight of the share of variance that repeats itself with the network's stride, in small"
-        " windows; 0 lets it hatch flat areas.",
+        2.0,
+        "Weight of the share of variance that repeats itself with twice the network's stride, in"
+        " small windows; 0 lets it hatch flat areas.",
         low=0,
     )
     precision: Precision = setting(
@@ -107,6 +111,11 @@ class TrainConfig(ObjectiveConfig):
     def dimensions(self) -> Dimensions:
         """Of the network."""
         return dimensions_named(self.net, self.width)
+
+    @property
+    def peak_rate(self) -> float:
+        """The learning rate after warming up."""
+        return self.learning_rate or LEARNING_RATES[self.dimensions.network]
 
     def has_preview(self, step: int) -> bool:
         """Whether a preview strip is made after so many steps."""

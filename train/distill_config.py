@@ -45,6 +45,11 @@ class DistillConfig(Settings):
             raise UsageError(f"--size must be a multiple of 32, got {self.size}")
 
     @property
+    def peak_rate(self) -> float:
+        """The learning rate after warming up."""
+        return self.learning_rate
+
+    @property
     def warmup(self) -> int:
         """Steps until the learning rate reaches its peak."""
         return 100

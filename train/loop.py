@@ -115,8 +115,8 @@ class RateConfig(Protocol):
     """What a learning rate follows from."""
 
     @property
-    def learning_rate(self) -> float:
-        """The peak."""
+    def peak_rate(self) -> float:
+        """The learning rate after warming up."""
 
     @property
     def warmup(self) -> int:
@@ -132,13 +132,13 @@ def learning_rate(step: int, config: RateConfig) -> float:
 
     Args:
         step: Steps done before, from 0.
-        config: ``learning_rate``, ``warmup`` and the length.
+        config: ``peak_rate``, ``warmup`` and the length.
     """
     warmup = min(config.warmup, config.length // 10)
     if step < warmup:
-        return config.learning_rate * (step + 1) / (warmup + 1)
+        return config.peak_rate * (step + 1) / (warmup + 1)
     progress = (step - warmup) / max(1, config.length - warmup)
-    return config.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+    return config.peak_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
 def fit(
@@ -236,7 +236,7 @@ def backward(
                 terms: LossTerms = criterion(painted, target)
             weighted = terms.per_picture
             if learner.lattice_weight:
-                lattice = lattice_loss(painted, learner.network.size_multiple)
+                lattice = lattice_loss(painted, 2 * learner.network.size_multiple)
                 weighted = weighted + learner.lattice_weight * lattice
             weighted = weighted * _has_structure(photographs)
             (weighted.sum() / len(crops)).backward()  # type: ignore[no-untyped-call]

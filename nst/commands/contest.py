@@ -83,7 +83,7 @@ class OurSide:
         )
         self.learner = Learner.new(self.config, self.device)
         for group in self.learner.optimizer.param_groups:
-            group["lr"] = self.config.learning_rate
+            group["lr"] = self.config.peak_rate
         preset = find_preset(setting.preset)
         criterion = PerceptualLoss(random_vgg(), setting.style(), preset=preset)
         self.criterion = criterion.to(memory_format=torch.channels_last)
