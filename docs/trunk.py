@@ -1,6 +1,6 @@
-"""Make nst/assets/trunk-johnson-16.safetensors: weights from which a new style is learnt soonest.
+"""Make nst/assets/trunk-NET-WIDTH.safetensors: weights from which a new style is learnt soonest.
 
-    python docs/trunk.py STYLES --data PHOTOGRAPHS --data synthetic -o trunk-johnson-16.safetensors
+    python docs/trunk.py STYLES --data PHOTOGRAPHS --net swift -o trunk-swift-32.safetensors
 
 One network learns all styles together by conditional instance normalisation (Dumoulin, Shlens and
 Kudlur, "A learned representation for artistic style", 2017): convolutions are shared, and each
@@ -57,7 +57,7 @@ def main() -> None:
     parser.add_argument("--net", default="johnson")
     parser.add_argument("--width", type=int)
     parser.add_argument("--steps", type=int, default=10_000, help="of 2 crops, each of one style")
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--learning-rate", type=float, help="default: that of nst train")
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
     device = choose_device()

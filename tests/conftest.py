@@ -11,6 +11,11 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # There is a worker for each processor: threads of their own would wait for each other. It has
+    # to be said before torch is imported, and holds for child processes too.
+    os.environ["OMP_NUM_THREADS"] = "1"
+
 import numpy as np
 import onnx
 import pytest
@@ -212,6 +217,20 @@ def exit_code() -> Callable[..., int | str | None]:
         return end.value.code
 
     return run
+
+
+@pytest.fixture
+def few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let an export be compared on the small sizes alone: the tests of the export see the large."""
+    from export.parity import Case, Parity, check_parity
+    from nst.network import StyleNetwork
+
+    def check(
+        network: StyleNetwork, model: bytes, cases: Sequence[Case], *, source: str
+    ) -> tuple[Parity, ...]:
+        return check_parity(network, model, cases[:3], source=source)
+
+    monkeypatch.setattr("export.to_onnx.check_parity", check)
 
 
 @pytest.fixture

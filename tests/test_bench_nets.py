@@ -24,6 +24,7 @@ def test_networks_are_trained_judged_and_timed_once(
     capsys: pytest.CaptureFixture[str],
     exit_code: Callable[..., int],
     one_thread: None,
+    few_sizes: None,
 ) -> None:
     """By invariant: J is 4.5 S + C; a second call trains nothing and finds the same."""
     arguments: list[str | Path] = [
@@ -40,6 +41,7 @@ def test_networks_are_trained_judged_and_timed_once(
     assert set(rows) == {dimensions_named(net).name for net in NETS}
     for row in rows.values():
         assert row["ms"] > 0
+        assert row["minutes"] > 0
         assert row["images_per_s"] > 0
         total = 4.5 * row["style"][style_file.stem] + row["content"][style_file.stem]
         assert row["total"][style_file.stem] == pytest.approx(total, rel=1e-4)

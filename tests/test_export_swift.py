@@ -32,7 +32,7 @@ CASES = (Case(1, 1, 1, "noise"), Case(2, 17, 23, "photograph"), Case(1, 98, 131,
 def network(seed: int = 0) -> SwiftNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        net = SwiftNet(SwiftDimensions(width=8, blocks=1, head="direct", kernel=8)).eval()
+        net = SwiftNet(SwiftDimensions(width=8, blocks=1)).eval()
         with torch.no_grad():
             for name, parameter in net.named_parameters():
                 if "norm" in name:  # else all alike, and the exporter keeps one for all
@@ -114,7 +114,7 @@ def test_a_training_may_start_from_the_file(model: Path) -> None:
     start_from(fresh, str(model), print)
     for name, tensor in exported.state_dict().items():
         assert torch.equal(fresh.state_dict()[name], tensor)
-    with pytest.raises(UsageError, match="give --net swift:width=8,kernel=8,blocks=1,head=direct"):
+    with pytest.raises(UsageError, match="give --net swift:width=8,blocks=1"):
         start_from(SwiftNet(SwiftDimensions(width=8)), str(model), print)
 
 

@@ -15,14 +15,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import export.cli
-import export.parity
 import nst.commands.quickstart as command
 import train.diary
 from nst.cli import COMMANDS, main
 from nst.image import load_image
 from nst.samples import STYLE, photographs
 
-pytestmark = pytest.mark.usefixtures("one_thread", "small")
+pytestmark = pytest.mark.usefixtures("one_thread", "few_sizes", "small")
 
 
 @pytest.fixture
@@ -31,7 +30,7 @@ def small(photo_folder: Path, vgg_file: Path, monkeypatch: pytest.MonkeyPatch) -
 
     def settings_of(minutes: float, seed: int) -> dict[str, Any]:
         fixed = {"steps": 12, "width": 8, "size": 64, "batch": 1, "style_size": 64}
-        return {"seed": seed, "device": "cpu"} | fixed
+        return {"net": "swift", "seed": seed, "device": "cpu"} | fixed
 
     monkeypatch.setenv("NST_VGG19", str(vgg_file))
     monkeypatch.setattr(command, "DATA", (str(photo_folder),))
@@ -39,8 +38,6 @@ def small(photo_folder: Path, vgg_file: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(command, "JUDGED_PX", 64)
     monkeypatch.setattr(command, "JUDGED_STYLE_PX", 64)
     monkeypatch.setattr(command, "EVALUATIONS", 3)
-    # The large sizes take most of the time here, and the tests of the export see them.
-    monkeypatch.setattr(export.parity, "CASES", export.parity.CASES[:3])
 
 
 def nst(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[Any, str, str]:

@@ -12,7 +12,7 @@ from nst.settings import Precision, setting
 
 CPU_BATCH = 2
 GPU_BATCH = 16
-LEARNING_RATES = {"johnson": 1e-3, "swift": 2e-3}
+LEARNING_RATES = {"johnson": 1e-3, "swift": 3e-3}
 """Of networks, unless another one is asked for."""
 EARLY_PREVIEWS = (0, 10, 25, 50, 100)
 """Steps after which a preview is made besides the regular ones: one wants to see it grow."""
@@ -70,7 +70,7 @@ class TrainConfig(ObjectiveConfig):
         low=0.05,
     )
     learning_rate: float | None = setting(
-        None, "Peak learning rate of Adam; default 1e-3, of swift 2e-3.", low=1e-6, high=1.0
+        None, "Peak learning rate of Adam; default 1e-3, of swift 3e-3.", low=1e-6, high=1.0
     )
     beta2: float = setting(
         0.99,

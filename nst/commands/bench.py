@@ -326,11 +326,11 @@ def bench_nets(
         result_json({"machine": machine, "setting": search.setting, "rows": rows})
         return
     result(f"J after {length} by {loss_network}, {names}; ms at 640x360, ONNX Runtime, CPU")
-    result("      ms  parameters  images/s      J    grid  warping  network")
+    result("      ms  parameters  minutes  images/s      J    grid  warping  network")
     for row in rows:
         grid = "" if row["grid"] is None else f"{row['grid']:.2f}"
         result(
-            f"{row['ms']:8.1f}{row['parameters']:12,d}{row['images_per_s']:10.2f}"
+            f"{row['ms']:8.1f}{row['parameters']:12,d}{row['minutes']:9.2f}{row['images_per_s']:10.2f}"
             f"{row['mean_total']:7.3f}{grid:>8}{row['warping']:9.2f}  {row['net']}  "
             + " ".join(f"{total:.3f}" for total in row["total"].values())
         )

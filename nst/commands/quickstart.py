@@ -21,6 +21,7 @@ app = typer.Typer(add_completion=False)
 
 DATA = ("synthetic:400",)
 """What the network learns on: procedural pictures, which need no download."""
+NET = "swift"
 JUDGED = 2
 """Photographs that judge, the first ones."""
 JUDGED_PX = 192
@@ -36,6 +37,7 @@ SHOWN_PX = 256
 def settings_of(minutes: float, seed: int) -> dict[str, Any]:
     """Return settings of ``train``: what is quick, and nothing that has to be downloaded."""
     return {
+        "net": NET,
         "minutes": minutes,
         "seed": seed,
         "checkpoint_every": 100,
@@ -104,7 +106,7 @@ def ways_on(style: Path, files: Sequence[Path], model: Path, folder: Path) -> di
     commands = {
         "an hour with real VGG-19 on MS-COCO (downloads 2.5 GB), or --data YOUR-FOLDER:": (
             *("train", style, "--data", "coco", "--shards", "4"),
-            *("--init", folder, "--minutes", "60"),
+            *("--net", NET, "--init", folder, "--minutes", "60"),
         ),
         "a folder of pictures, or a film:": ("stylize", model, files[0].parent, "-o", "painted/"),
         "the webcam, live:": ("webcam", model),
