@@ -1,6 +1,7 @@
 """Make nst/assets/trunk-NET-WIDTH.safetensors: weights from which a new style is learnt soonest.
 
-    python docs/trunk.py STYLES --data PHOTOGRAPHS --net swift -o trunk-swift-32.safetensors
+    python docs/trunk.py STYLES --data PHOTOGRAPHS -o trunk-johnson-16.safetensors
+    python docs/trunk.py --of RUN -o trunk-swift-32.safetensors
 
 One network learns all styles together by conditional instance normalisation (Dumoulin, Shlens and
 Kudlur, "A learned representation for artistic style", 2017): convolutions are shared, and each
@@ -8,6 +9,8 @@ style has the scales and shifts of its norms for itself. The trunk is those conv
 mean of the norms. Each painting stands for three styles, itself and twice with its colours
 exchanged. VGG-19 measures: what a training by the compact network exploits in it would stay in the
 trunk. An interrupted run goes on from OUTPUT.part when it is called again.
+
+With ``--of`` the trunk is the network of a finished run of ``nst train``, for one style.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from torch import Tensor, nn
 from nst.checkpoint import (
     Checkpoint,
     load_checkpoint,
+    load_network,
+    load_newest,
     network_tensors,
     optimizer_tensors,
     restore_optimizer,
@@ -52,14 +57,22 @@ EVERY = 250
 def main() -> None:
     """Train the trunk and write it in half precision."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("styles", type=Path, help="a folder of paintings")
-    parser.add_argument("--data", action="append", required=True)
+    parser.add_argument("styles", type=Path, nargs="?", help="a folder of paintings")
+    parser.add_argument("--of", type=Path, metavar="RUN", help="in place of paintings and data")
+    parser.add_argument("--data", action="append", default=[])
     parser.add_argument("--net", default="johnson")
     parser.add_argument("--width", type=int)
     parser.add_argument("--steps", type=int, default=10_000, help="of 2 crops, each of one style")
     parser.add_argument("--learning-rate", type=float, help="default: that of nst train")
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
+    if (asked.styles is None) == (asked.of is None):
+        parser.error("give either a folder of paintings or --of RUN")
+    if asked.of is not None:
+        checkpoint, source, _ = load_newest(asked.of)
+        steps = int(checkpoint.header["step"])
+        _write(asked.output, load_network(checkpoint, source=str(source)), steps)
+        return
     device = choose_device()
     dtype = choose_precision("auto", device)
     tune(device, dtype)
@@ -95,7 +108,7 @@ def main() -> None:
                 bar.update(trunk.step, f"J {float(terms.total):.3f}")
             if trunk.step % EVERY == 0 or trunk.step == asked.steps:
                 save_checkpoint(part, trunk.checkpoint())
-                _write(asked.output, trunk)
+                _write(asked.output, trunk.mean(), trunk.step)
 
 
 class Trunk:
@@ -163,11 +176,10 @@ def _share_convolutions(network: StyleNetwork, other: StyleNetwork) -> None:
                 setattr(module, child, theirs[place])
 
 
-def _write(path: Path, trunk: Trunk) -> None:
-    network = trunk.mean()
+def _write(path: Path, network: StyleNetwork, steps: int) -> None:
     halves = {name: value.half() for name, value in network_tensors(network).items()}
     dimensions = dataclasses.asdict(network.dimensions)
-    save_checkpoint(path, Checkpoint(halves, {"dimensions": dimensions, "steps": trunk.step}))
+    save_checkpoint(path, Checkpoint(halves, {"dimensions": dimensions, "steps": steps}))
 
 
 if __name__ == "__main__":

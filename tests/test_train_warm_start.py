@@ -14,7 +14,9 @@ from torch import nn
 import train.warm_start
 from export.to_onnx import to_model, write_info
 from nst.contract import ModelInfo
+from nst.dimensions import NETS, dimensions_named
 from nst.errors import CheckpointError, ModelError, UsageError
+from nst.nets import build_network
 from nst.transformer import TransformerNet
 from train.config import TrainConfig
 from train.loop import Learner
@@ -112,6 +114,18 @@ def test_auto_takes_the_embedded_trunk_of_the_dimensions(
         "start: the embedded trunk, trained for other styles; --init none starts from nothing",
         "start: random weights, no trunk of johnson:width=16 is embedded",
     ]
+
+
+@pytest.mark.parametrize("net", NETS)
+def test_every_network_has_a_trunk(net: str) -> None:
+    """By hand: a training with default dimensions starts from what is embedded."""
+    network = build_network(dimensions_named(net))
+    before = copy.deepcopy(network.state_dict())
+    said: list[str] = []
+    start_from(network, "auto", said.append)
+    assert "the embedded trunk" in said[0]
+    changed = [not torch.equal(before[name], t) for name, t in network.state_dict().items()]
+    assert all(changed)
 
 
 def damaged(model_file: Path) -> bytes:

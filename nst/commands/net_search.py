@@ -56,8 +56,8 @@ CANDIDATES = (
 )
 """What is tried when no network is named."""
 RESULTS = "nets.json"
-ROUNDS, RUNS = 5, 4
-"""How often each network is loaded, in turns, and timed each time, after one run to warm up."""
+ROUNDS, WARM, RUNS = 4, 3, 8
+"""How often each network is loaded, in turns; its runs before the timed ones, and those."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,8 +273,8 @@ def _times_of(model: Path, picture: NDArray[np.uint8]) -> list[float]:
 
     session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
     times = []
-    for _ in range(1 + RUNS):
+    for _ in range(WARM + RUNS):
         started_at = time.perf_counter()
         session.run(None, {INPUT: picture})
         times.append(time.perf_counter() - started_at)
-    return times[1:]
+    return times[WARM:]
