@@ -76,7 +76,7 @@ class EndlessNoise(nn.Module):
 
 
 def origin_of(step: int, device: torch.device) -> Tensor:
-    """Return where the field begins in a step of training: elsewhere in each, known from the step.
+    """Return where the fields begin in a step of training: elsewhere in each, known from the step.
 
     Returns:
         int64 ``(2,)``.

@@ -59,8 +59,8 @@ def new_session(
     Args:
         style: The style image.
         data: Photographs, as ``train.sources.WAYS`` says; several are joined.
-        config: Settings; ``minutes`` is measured and turned into ``steps``; ``precision`` and
-            ``batch`` become what was chosen.
+        config: Settings; ``minutes`` is measured and turned into ``steps``; ``precision``,
+            ``batch`` and ``learning_rate`` become what was chosen.
         runs: Where run folders are made.
         reading: How photographs are read; told before something long starts.
         ranks: Who shares the training.
@@ -74,7 +74,9 @@ def new_session(
     started_at = time.perf_counter()  # downloading and decoding, once for all styles, is no part
     # What was chosen is written down: a run that is resumed elsewhere computes as it began.
     config = config.replace(
-        precision=precision_name(inputs.dtype), batch=config.batch_on(inputs.device.type)
+        precision=precision_name(inputs.dtype),
+        batch=config.batch_on(inputs.device.type),
+        learning_rate=config.peak_rate,
     )
     session = _session(inputs, config, Path(), style, data)
     session.shown = shown

@@ -22,6 +22,7 @@ app = typer.Typer(add_completion=False)
 DATA = ("synthetic:400",)
 """What the network learns on: procedural pictures, which need no download."""
 NET = "swift"
+"""Which network: the one that is learnt and painted with soonest."""
 JUDGED = 2
 """Photographs that judge, the first ones."""
 JUDGED_PX = 192
