@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import shutil
+import tomllib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -355,6 +356,8 @@ def test_a_run_says_what_it_does_and_what_it_skipped(
         "preview-000010.jpg",
         "preview-000013.jpg",
     }
+    # What was chosen is written down, so that another default changes no run that is resumed.
+    assert tomllib.loads((folder / "config.toml").read_text())["learning_rate"] == 1e-3
 
 
 def test_several_sets_are_joined_and_may_move(
