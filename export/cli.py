@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -15,7 +15,7 @@ from nst.errors import CheckpointError, UsageError
 from nst.terminal import result, result_json, say
 
 if TYPE_CHECKING:
-    from nst.contract import ModelInfo
+    from nst.contract import Controls, ModelInfo
 
 app = typer.Typer(add_completion=False)
 
@@ -33,6 +33,22 @@ def export(
         typer.Option("--output", "-o", help="The file; RUN/<style>.onnx if not given."),
     ] = None,
     *,
+    style: Annotated[
+        str | None,
+        typer.Option(
+            "--style",
+            help="Of a network of several styles this one alone, or a mix as in"
+            " wave:0.7,scream:0.3; a smaller and faster file without run-time control.",
+        ),
+    ] = None,
+    controls: Annotated[
+        Literal["global", "regional"] | None,
+        typer.Option(
+            "--controls",
+            help="Of a network of several styles: global, one mix for all of a picture; or"
+            " regional (default), from place to place.",
+        ),
+    ] = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a file that exists.")
     ] = False,
@@ -44,29 +60,45 @@ def export(
     no value is more than one grey level off.
     """
     if not json:
-        export_run(run, output, overwrite=overwrite)
+        export_run(run, output, style=style, controls=controls, overwrite=overwrite)
         return
     from dataclasses import asdict
 
     from nst.files import sha256_of
 
-    path, info = export_checkpoint(run, output, overwrite=overwrite)
+    path, info = export_checkpoint(run, output, style=style, controls=controls, overwrite=overwrite)
     result_json({"model": str(path), "sha256": sha256_of(path), **asdict(info)})
 
 
-def export_run(run: Path, output: Path | None = None, *, overwrite: bool = False) -> Path:
+def export_run(
+    run: Path,
+    output: Path | None = None,
+    *,
+    style: str | None = None,
+    controls: Controls | None = None,
+    overwrite: bool = False,
+) -> Path:
     """Export as ``export_checkpoint`` does, print the file's path, and return it."""
-    path, _ = export_checkpoint(run, output, overwrite=overwrite)
+    path, _ = export_checkpoint(run, output, style=style, controls=controls, overwrite=overwrite)
     result(str(path))
     return path
 
 
-def export_checkpoint(run: Path, output: Path | None, *, overwrite: bool) -> tuple[Path, ModelInfo]:
+def export_checkpoint(
+    run: Path,
+    output: Path | None,
+    *,
+    style: str | None = None,
+    controls: Controls | None = None,
+    overwrite: bool,
+) -> tuple[Path, ModelInfo]:
     """Export the newest checkpoint of a run and tell how it compares.
 
     Args:
         run: A run folder or a checkpoint file.
         output: The file; None for ``<style>.onnx`` beside the checkpoint.
+        style: One of several styles, or a mix of some, which alone is exported.
+        controls: Of a network of several styles; None for ``regional``.
         overwrite: Whether a file that exists may be replaced.
 
     Returns:
@@ -77,9 +109,14 @@ def export_checkpoint(run: Path, output: Path | None, *, overwrite: bool) -> tup
         ExportError: The exported graph is not what it must be; nothing is written.
         OutputError: The file exists, or cannot be written.
     """
+    import torch
+
     from export.parity import summary
     from export.to_onnx import export_network, refuse_existing
-    from nst.checkpoint import load_network, load_newest
+    from nst.checkpoint import load_network, load_newest, styles_of
+    from nst.contract import joint_name
+    from nst.folding import folded
+    from nst.recipe import shares_named
 
     if output is not None and output.suffix != ".onnx":
         raise UsageError(f"--output {output}: the name of a model must end in .onnx")
@@ -87,17 +124,34 @@ def export_checkpoint(run: Path, output: Path | None, *, overwrite: bool) -> tup
     if note:
         say(note)
     network = load_network(checkpoint, source=str(source))
-    style, style_sha256 = _style_of(checkpoint.header, source=source)
+    styles, style_sha256 = styles_of(checkpoint.header, source=source)
     training = training_of(checkpoint.header, source=source)
-    path = output or source.parent / f"{style}.onnx"
+    sketches = checkpoint.header.get("sketches", [])
+    if style is not None:
+        shares = shares_named(style, styles, flag="--style", model=str(run))
+        if not network.styles or shares[0]:
+            reason = "original has no norms" if shares[0] else f"{source} has one style"
+            raise UsageError(f"--style {style}: {reason}")
+        network = folded(network, torch.from_numpy(shares[1:]))
+        told = [n for n, share in enumerate(shares[1:]) if share]
+        training |= {"shares": {styles[n]: float(shares[1 + n]) for n in told}}
+        style_sha256 = [style_sha256[n] for n in told]
+        styles = ["-and-".join(styles[n] for n in told)]
+        sketches = [sketches[n] for n in told] if sketches and len(told) == 1 else []
+    if controls is not None and not network.styles:
+        raise UsageError(f"--controls {controls}: {source} has one style and nothing to mix")
+    given: Controls = (controls or "regional") if network.styles else "none"
+    path = output or source.parent / f"{joint_name(styles)}.onnx"
     refuse_existing(path, overwrite=overwrite)
     say(f"exporting {source}, step {training['step']}")
     info = export_network(
         network,
         path,
-        styles=(style,),
-        style_sha256=(style_sha256,),
+        styles=styles,
+        style_sha256=style_sha256,
         training=training,
+        controls=given,
+        sketches=sketches,
         overwrite=overwrite,
     )
     say(summary(info.parity))
@@ -118,11 +172,3 @@ def training_of(header: Mapping[str, Any], *, source: Path) -> dict[str, Any]:
     except KeyError as error:
         raise CheckpointError(f"{source}: its header names no {error}") from None
     return settings | identity
-
-
-def _style_of(header: Mapping[str, Any], *, source: Path) -> tuple[str, str]:
-    """Return name and SHA-256 of the style image; the name becomes one of a file."""
-    name, sha256 = header.get("style_name"), header.get("style_sha256")
-    if not (isinstance(name, str) and isinstance(sha256, str) and Path(name).name == name):
-        raise CheckpointError(f"{source}: its header names no style (found {name!r})")
-    return name, sha256

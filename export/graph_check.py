@@ -12,9 +12,9 @@ from typing import Any
 import onnx
 from onnx import GraphProto, ModelProto, NodeProto
 
-from nst.contract import DIMENSIONS, NORM_NAME, TEXTURE, ModelInfo
+from nst.contract import DIMENSIONS, MIX, NORM_NAME, TEXTURE, ModelInfo
 from nst.errors import ExportError
-from nst.model_graph import STANDARD_DOMAINS, graph_faults, sides_of
+from nst.model_graph import STANDARD_DOMAINS, controls_of, graph_faults, sides_of
 
 LEAST_OPSET = 18
 NORM_OPERATOR = "InstanceNormalization"
@@ -46,6 +46,9 @@ def check_graph(data: bytes, *, source: str) -> ModelInfo:
     info = ModelInfo.from_metadata(metadata, source=source)
     if info.to_metadata() != metadata:
         faults.append("its metadata changes when it is read and written")
+    found = controls_of(model.graph)
+    if found != (info.controls, 0 if info.controls == "none" else len(info.styles)):
+        faults.append(f"its input mix gives {found}, not {info.controls} for {info.styles}")
     faults += _local_paths(model, metadata)
     if faults:
         raise ExportError(
@@ -69,7 +72,7 @@ def _faults(model: ModelProto) -> Iterator[str]:
     yield from (f"it {fault}" for fault in graph_faults(model))
     graph = model.graph
     for value in (*graph.input, *graph.output):
-        if value.name != TEXTURE and sides_of(value) != (*DIMENSIONS, 3):
+        if value.name not in (TEXTURE, MIX) and sides_of(value) != (*DIMENSIONS, 3):
             yield f"{value.name} is {sides_of(value)}, not {(*DIMENSIONS, 3)}"
     opsets = {entry.domain: entry.version for entry in model.opset_import}
     if foreign := sorted(set(opsets) - set(STANDARD_DOMAINS)):

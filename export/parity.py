@@ -8,14 +8,14 @@ nothing with those in the graph.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nst.contract import INPUT, OUTPUT, TEXTURE
+from nst.contract import INPUT, MIX, OUTPUT, TEXTURE, Controls
 from nst.errors import ParityError
 from nst.network import StyleNetwork
 from nst.ort import create_session
@@ -36,6 +36,8 @@ class Case:
     content: Literal["noise", "photograph"]
     texture: float = 1.0
     """What the noise of the network is multiplied by."""
+    style: int | None = None
+    """The only style, of a network that mixes several; None for a mix that is drawn."""
 
 
 CASES = (
@@ -52,6 +54,8 @@ CASES = (
 
 CALMER = Case(1, 75, 102, "photograph", texture=0.5)
 """One more, for networks that have noise."""
+ORIGINAL = -1
+"""In place of a style: nothing but the photograph, which must come back as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +79,20 @@ class Parity:
 
 
 def check_parity(
-    network: StyleNetwork, model: bytes, cases: Sequence[Case] = CASES, *, source: str
+    network: StyleNetwork,
+    model: bytes,
+    cases: Sequence[Case] = CASES,
+    *,
+    controls: Controls = "none",
+    source: str,
 ) -> tuple[Parity, ...]:
     """Run both on the same pictures and compare every value.
 
     Args:
         network: What was exported; in evaluation mode, on the CPU.
         model: The ONNX file's content.
-        cases: What to compare.
+        cases: What to compare; besides them, every style alone and the photograph alone.
+        controls: Of the file.
         source: What to call the model in an error.
 
     Raises:
@@ -90,16 +100,25 @@ def check_parity(
     """
     session = create_session(model, ["CPUExecutionProvider"])
     receipt = []
-    has_noise = network.noise is not None
-    for number, case in enumerate((*cases, CALMER) if has_noise else cases):
+    more = [CALMER] if network.noise is not None else []
+    if network.styles:
+        pure = replace(CALMER, texture=1.0)
+        more += [replace(pure, style=number) for number in range(-1, network.styles)]
+    for number, case in enumerate((*cases, *more)):
         images = picture(case, seed=number)
         inputs: dict[str, NDArray[Any]] = {INPUT: images}
         texture = None
         if case.texture != 1:
             inputs[TEXTURE] = np.array([case.texture], np.float32)
             texture = torch.from_numpy(inputs[TEXTURE])
+        mix = None
+        if network.styles:
+            inputs[MIX] = _mix(case, network.styles, controls, seed=number)
+            mix = torch.from_numpy(inputs[MIX])
         with torch.inference_mode():
-            expected = to_uint8(network(to_tensor(images), texture))
+            expected = to_uint8(network(to_tensor(images), texture, mix=mix))
+        if case.style == ORIGINAL:
+            expected = images
         (painted,) = session.run([OUTPUT], inputs)
         parity = _compare(painted, expected, case, source)
         if parity.max_grey_levels > TOLERANCE:
@@ -148,6 +167,17 @@ def picture(case: Case, *, seed: int) -> NDArray[np.uint8]:
         grain = random.normal(0, 3, light.shape)
         image[:] = np.clip(light + grain, 0, 255)
     return images
+
+
+def _mix(case: Case, styles: int, controls: Controls, *, seed: int) -> NDArray[np.float32]:
+    """Return the mix of a case: one style, or one that is drawn, for all pictures or for each."""
+    if case.style is not None:
+        return np.eye(styles + 1, dtype=np.float32)[None, 1 + case.style, :, None, None]
+    random = np.random.default_rng(seed)
+    grid = tuple(random.integers(1, 9, 2)) if controls == "regional" else (1, 1)
+    drawn = random.random((int(random.choice([1, case.batch])), styles + 1, *grid))
+    is_absent = random.random(drawn.shape) < 0.3  # here and there all of them: the photograph
+    return np.where(is_absent, 0, drawn).astype(np.float32)
 
 
 def _compare(painted: NDArray[Any], expected: NDArray[np.uint8], case: Case, source: str) -> Parity:

@@ -21,7 +21,17 @@ from export.graph_check import check_graph, norm_nodes
 from export.parity import CASES, Case, check_parity
 from nst import __version__
 from nst.checkpoint import NETWORK_PREFIX
-from nst.contract import DIMENSIONS, INPUT, NORM_NAME, OUTPUT, TEXTURE, ModelInfo
+from nst.contract import (
+    DIMENSIONS,
+    INPUT,
+    MIX,
+    MIX_DIMENSIONS,
+    NORM_NAME,
+    OUTPUT,
+    TEXTURE,
+    Controls,
+    ModelInfo,
+)
 from nst.errors import OutputError
 from nst.files import atomic_write
 from nst.network import StyleNetwork
@@ -31,6 +41,8 @@ OPSET = 18
 
 TRACED_SIZE = (2, 37, 45, 3)
 """Batch, height and width that are all free, odd and none of those of ``export.parity``."""
+TRACED_GRID = (5, 7)
+"""Of a mix that differs from place to place."""
 
 
 class BytesToBytes(nn.Module):
@@ -44,13 +56,15 @@ class BytesToBytes(nn.Module):
         super().__init__()
         self.network = network
 
-    def forward(self, image: Tensor, texture: Tensor | None = None) -> Tensor:
+    def forward(
+        self, image: Tensor, texture: Tensor | None = None, mix: Tensor | None = None
+    ) -> Tensor:
         """Paint RGB pictures, uint8 ``(N, H, W, 3)``, as RGB pictures of the same kind and size.
 
-        ``texture`` is given to a network with noise, ``(1,)``.
+        ``texture`` is given to a network with noise, ``(1,)``; ``mix`` to one of several styles.
         """
         x = image.permute(0, 3, 1, 2).float() / 255  # (N, 3, H, W)
-        painted: Tensor = self.network(x) if texture is None else self.network(x, texture)
+        painted: Tensor = self.network(x, texture, mix=mix)
         painted = painted * 255
         # A cast cuts off, so rounding comes first.
         return painted.round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)  # (N, H, W, 3)
@@ -63,6 +77,8 @@ def export_network(
     styles: Sequence[str],
     style_sha256: Sequence[str],
     training: Mapping[str, Any],
+    controls: Controls = "none",
+    sketches: Sequence[str] = (),
     overwrite: bool = False,
     cases: Sequence[Case] = CASES,
 ) -> ModelInfo:
@@ -74,6 +90,8 @@ def export_network(
         styles: Names of the styles.
         style_sha256: SHA-256 of each style image file.
         training: Settings of the training as JSON values, without local paths.
+        controls: What the file can be told at run time, see ``to_model``.
+        sketches: What each style looks like, see ``nst.critic``.
         overwrite: Whether a file that exists may be replaced.
         cases: The pictures on which both are compared.
 
@@ -86,8 +104,9 @@ def export_network(
         OutputError: The file exists, or cannot be written.
     """
     refuse_existing(path, overwrite=overwrite)
-    model = to_model(network)
-    receipt = check_parity(network, model.SerializeToString(), cases, source=str(path))
+    model = to_model(network, controls)
+    data = model.SerializeToString()
+    receipt = check_parity(network, data, cases, controls=controls, source=str(path))
     info = ModelInfo(
         styles=tuple(styles),
         style_sha256=tuple(style_sha256),
@@ -97,6 +116,8 @@ def export_network(
         reach_px=network.reach_px,
         size_multiple=network.size_multiple,
         bytes_per_pixel=network.bytes_per_pixel,
+        controls=controls,
+        sketches=tuple(sketches),
         training=dict(training),
         parity=tuple(parity.to_json() for parity in receipt),
         made_with=f"nst {__version__}, torch {torch.__version__}",
@@ -120,7 +141,7 @@ def refuse_existing(path: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{path} exists; replace it with --overwrite or name another with -o")
 
 
-def to_model(network: StyleNetwork) -> ModelProto:
+def to_model(network: StyleNetwork, controls: Controls = "none") -> ModelProto:
     """Trace a network into a model of any batch, height and width from 1.
 
     The same weights give the same bytes, and nothing in the model tells where it was made. The
@@ -128,21 +149,30 @@ def to_model(network: StyleNetwork) -> ModelProto:
 
     Args:
         network: In evaluation mode, on the CPU, float32.
+        controls: ``none`` for a network of one style; of one that mixes several ``global``, one
+            mix for all of a picture, or ``regional``, from place to place.
     """
     has_texture = network.noise is not None
-    examples: tuple[Tensor, ...] = (torch.zeros(TRACED_SIZE, dtype=torch.uint8),)
-    free: dict[str, Any] = {"image": dict(enumerate(map(torch.export.Dim, DIMENSIONS)))}
+    image = torch.zeros(TRACED_SIZE, dtype=torch.uint8)
+    given: dict[str, Tensor] = {}
+    free: dict[str, Any] = {INPUT: dict(enumerate(map(torch.export.Dim, DIMENSIONS)))}
     if has_texture:
-        examples, free = (*examples, torch.ones(1)), free | {"texture": None}
+        given[TEXTURE], free[TEXTURE] = torch.ones(1), None
+    if network.styles:
+        grid = TRACED_GRID if controls == "regional" else (1, 1)
+        given[MIX], free[MIX] = torch.ones(1, network.styles + 1, *grid), None
+    if controls == "regional":
+        free[MIX] = dict(enumerate(map(torch.export.Dim, MIX_DIMENSIONS[1:]), start=2))
     with quiet():
         program = torch.onnx.export(
             BytesToBytes(network).eval(),
-            examples,
+            (image,),
+            kwargs=given,
             dynamo=True,
             external_data=False,
             verbose=False,
             opset_version=OPSET,
-            input_names=[INPUT, TEXTURE][: len(examples)],
+            input_names=[INPUT, *given],
             output_names=[OUTPUT],
             dynamic_shapes=free,
             optimize=False,
@@ -153,6 +183,8 @@ def to_model(network: StyleNetwork) -> ModelProto:
     strip(model)
     _name_norms(model.graph)
     _name_output_size(model.graph)
+    if network.styles:  # one for all pictures, or one for each: every operator takes both
+        model.graph.input[-1].type.tensor_type.shape.dim[0].dim_param = MIX_DIMENSIONS[0]
     if has_texture:  # an input that has a value may be left out
         model.graph.initializer.append(numpy_helper.from_array(np.ones(1, np.float32), TEXTURE))
     model.producer_name, model.producer_version = "nst", __version__

@@ -73,6 +73,16 @@ def stylize(
             " Without it: photo-STYLE.jpg, or folder-STYLE/, where you are.",
         ),
     ] = None,
+    region: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--region",
+            metavar="MASK=STYLE",
+            help="Paint a part of the picture in a style of its own: MASK is a picture, white where"
+            " that shall be. Several times for several, the last one on top; without --style the"
+            " rest stays as it is.",
+        ),
+    ] = None,
     *,
     settings: StylizeConfig,
 ) -> None:
@@ -102,8 +112,13 @@ def stylize(
         provider=settings.provider,
         size=settings.size or None,
         restore_size=settings.restore_size,
+        brush=settings.brush,
         original_colors=settings.original_colors,
+        color_transfer=settings.color_transfer,
         strength=settings.strength,
+        style=settings.style,
+        gradient=settings.gradient,
+        regions=[_region(text) for text in region or ()],
         texture=settings.texture,
         max_pixels=settings.max_pixels,
     )
@@ -111,7 +126,7 @@ def stylize(
     jobs = place(
         found,
         output,
-        style=style_name(paint.info, model),
+        style=style_name(paint.label, model),
         format=settings.format,
         has_folder=is_batch(inputs),
     )
@@ -124,6 +139,14 @@ def stylize(
         if job.note:
             say(f"{job.name}: {job.note}")
     _report(paint, _paint(paint, jobs, settings), jobs, settings)
+
+
+def _region(text: str) -> tuple[str, str]:
+    """Split ``MASK=STYLE``."""
+    mask, sign, style = text.rpartition("=")
+    if not sign or not mask or not style:
+        raise UsageError(f"--region {text}: write MASK=STYLE, as in sky.png=wave")
+    return mask, style
 
 
 def _check_flags(output: str | None, settings: StylizeConfig) -> None:
@@ -231,7 +254,7 @@ def _report(
                 painted += 1
                 if record.target is not None and not settings.json:
                     result(str(record.target))
-                _say_notes(record, with_hint=not is_hinted and not settings.restore_size)
+                _say_notes(record, with_hint=not is_hinted and not paint.restore_size)
                 is_hinted |= record.is_reduced
         except KeyboardInterrupt:
             if n > 1:

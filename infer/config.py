@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nst.settings import MOST_TEXTURE, Provider, Settings, setting
+from nst.settings import (
+    LEAST_BRUSH,
+    MOST_BRUSH,
+    MOST_TEXTURE,
+    ColorTransfer,
+    Provider,
+    Settings,
+    setting,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,11 +25,33 @@ class PaintConfig(Settings):
         " 0: the picture's own size.",
         low=0,
     )
+    brush: float | None = setting(
+        None,
+        "Width of the strokes, 0.25 to 4: every photograph is painted at a long side of --size /"
+        " brush and brought to its own size with its edges, so that a thumbnail and a large print"
+        " have the same strokes. Default: as --size paints.",
+        low=LEAST_BRUSH,
+        high=MOST_BRUSH,
+    )
     original_colors: bool = setting(
         False, "Keep the colours of the photograph.", flags=("--original-colors",)
     )
+    color_transfer: ColorTransfer = setting(
+        "luminance",
+        "How --original-colors keeps them: luminance, the photograph's colour at every place and"
+        " only the light and dark of the painting; statistics, the painting's own colours moved so"
+        " that their mean and covariance are the photograph's.",
+    )
     strength: float = setting(
         1.0, "Share of the painting, 0 (the photograph) to 1.", low=0.0, high=1.0
+    )
+    style: str | None = setting(
+        None,
+        "Of a model of several styles: one, or a mix as in wave:0.7,scream:0.3; original is the"
+        " photograph, auto the style that suits it best (nst suggest). Part of a name will do.",
+    )
+    gradient: str | None = setting(
+        None, "Styles from the left edge to the right one, as in wave,scream."
     )
     texture: float = setting(
         1.0,

@@ -101,6 +101,9 @@ def paint_image(
             has_alpha = photograph.alpha is not None
             check_output(job.target, overwrite=overwrite, has_alpha=has_alpha)
         read_at = time.perf_counter()
+        chosen: tuple[str, ...] = ()
+        if paint.is_choosing:
+            chosen = (f"style {paint.choose(photograph.rgb)}",)
         painted = paint(photograph, name=job.name)
         painted_at = time.perf_counter()
         if job.target is not None:
@@ -117,7 +120,7 @@ def paint_image(
         decode_ms=(read_at - started_at) * 1e3,
         paint_ms=(painted_at - read_at) * 1e3,
         write_ms=(time.perf_counter() - painted_at) * 1e3,
-        notes=painted.notes,
+        notes=chosen + painted.notes,
         is_reduced=paint.is_reduced(photograph.height, photograph.width),
     )
 
@@ -148,6 +151,8 @@ def paint_moving(
 
     def paint_frame(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         nonlocal is_reduced
+        if paint.is_choosing and not seen:
+            announce(f"{job.name}: style {paint.choose(frame)}, which suits its first picture")
         painted = paint(frame, name=job.name)
         if not seen:
             seen.append(painted)

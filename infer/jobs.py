@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from infer.video_format import FORMATS, VIDEO_SUFFIXES, output_suffix
-from nst.contract import ModelInfo, safe_name
+from nst.contract import safe_name
 from nst.errors import ImageError, NSTError, OutputError, UsageError
 from nst.image import check_output, find_images, is_animated
 
@@ -79,10 +79,9 @@ def is_batch(inputs: Sequence[str]) -> bool:
     return any(Path(text).is_dir() or _is_pattern(text) for text in inputs)
 
 
-def style_name(info: ModelInfo, model: Path) -> str:
-    """Return the style's name as a part of a file name; that of the model where there is none."""
-    name = info.styles[0] if len(info.styles) == 1 else model.stem
-    return safe_name(name) or "styled"
+def style_name(label: str, model: Path) -> str:
+    """Return what is painted as a part of a file name; the model's where that gives none."""
+    return safe_name(label) or safe_name(model.stem) or "styled"
 
 
 def place(

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from nst.contract import ModelInfo
 from nst.errors import ModelError
 from nst.files import describe
-from nst.model_graph import graph_faults, has_texture
+from nst.model_graph import controls_of, graph_faults, has_texture
 
 MAX_BYTES = 200_000_000
 """A larger file is no style model; ours are a few megabytes."""
@@ -61,10 +61,11 @@ def read_model(model: str | Path | bytes) -> ModelFile:
         ) from None
     metadata = {entry.key: entry.value for entry in proto.metadata_props}
     info = ModelInfo.from_metadata(metadata, source=name)
-    if info.controls != "none":
+    expected = info.controls, 0 if info.controls == "none" else len(info.styles)
+    if controls_of(proto.graph) != expected:
         raise ModelError(
-            f"{name} has run-time controls ({info.controls}), which this program cannot set yet;"
-            " use a model without them"
+            f"{name}: its input mix is not that of {expected[1]} styles, {info.controls}, as its"
+            " metadata says; export it again with `nst export`"
         )
     if fault := next(graph_faults(proto), ""):
         raise ModelError(f"{name} {fault}; export it again with `nst export`")

@@ -16,8 +16,8 @@ from infer import providers
 from infer.memory import needed_bytes
 from infer.model_file import ModelFile, read_model
 from infer.providers import LABELS
-from nst.contract import INPUT, OUTPUT, TEXTURE, ModelInfo
-from nst.errors import ImageError, InferenceError, ModelError, NSTError
+from nst.contract import INPUT, MIX, OUTPUT, TEXTURE, ModelInfo
+from nst.errors import ImageError, InferenceError, ModelError, NSTError, UsageError
 from nst.ort import SILENT, create_session, load_cuda_libraries, words_of
 from nst.settings import Provider
 
@@ -70,27 +70,39 @@ class Session:
         because = f" ({self.reason})" if self.reason else ""
         return f"provider: asked {self.asked}, got {self.obtained}{because}"
 
-    def run(self, images: NDArray[np.uint8], *, texture: float = 1.0) -> NDArray[np.uint8]:
+    def run(
+        self,
+        images: NDArray[np.uint8],
+        *,
+        texture: float = 1.0,
+        mix: NDArray[np.float32] | None = None,
+    ) -> NDArray[np.uint8]:
         """Paint pictures of one size.
 
         Args:
             images: RGB, uint8, (N, H, W, 3); N, H and W at least 1.
             texture: What the noise is multiplied by; 1 for a model without noise.
+            mix: Of a model with controls and only of it, ``(M, K + 1, h, w)`` as ``nst.contract``
+                has it.
 
         Returns:
             RGB, uint8, (N, H, W, 3).
 
         Raises:
             ImageError: The array is of another kind.
+            UsageError: The mix does not suit the model, or holds a number below 0 or none.
             InferenceError: The run failed, for want of memory as a rule.
             ModelError: The model changed the size of the pictures.
         """
         _check_images(images)
+        self._check_mix(mix, len(images))
         n, height, width = images.shape[:3]
         is_in_a_row, self._last_shape = images.shape == self._last_shape, images.shape
         inputs: dict[str, NDArray[Any]] = {INPUT: images}
         if texture != 1.0:  # the value that the model itself has
             inputs[TEXTURE] = np.array([texture], np.float32)
+        if mix is not None:
+            inputs[MIX] = mix
         is_large = needed_bytes(self.info, height, width, n) >= SHRINK_FROM_BYTES
         options = self._options(gives_memory_back=is_large and not is_in_a_row)
         try:
@@ -109,7 +121,33 @@ class Session:
         self._last_shape = ()
         pixel = np.zeros((1, 1, 1, 3), np.uint8)
         with contextlib.suppress(*RUNTIME_ERRORS):  # then nothing is gained, and nothing lost
-            self._runtime.run([OUTPUT], {INPUT: pixel}, self._options(gives_memory_back=True))
+            inputs: dict[str, NDArray[Any]] = {INPUT: pixel}
+            if self.has_mix:
+                inputs[MIX] = np.ones((1, len(self.info.styles) + 1, 1, 1), np.float32)
+            self._runtime.run([OUTPUT], inputs, self._options(gives_memory_back=True))
+
+    @property
+    def has_mix(self) -> bool:
+        """Whether the model is told which styles to mix."""
+        return self.info.controls != "none"
+
+    def _check_mix(self, mix: NDArray[np.float32] | None, pictures: int) -> None:
+        if (mix is not None) != self.has_mix:
+            wants = "needs a mix of its styles" if self.has_mix else "has one style, nothing to mix"
+            raise UsageError(f"{self.name} {wants}")
+        if mix is None:
+            return
+        channels = len(self.info.styles) + 1
+        suits = mix.ndim == 4 and mix.size > 0 and mix.shape[1] == channels
+        if not suits or mix.dtype != np.float32 or mix.shape[0] not in (1, pictures):
+            raise UsageError(
+                f"a mix for {self.name} must be float32 (1 or {pictures}, {channels}, h, w), got"
+                f" {mix.dtype} {_shape(mix)}"
+            )
+        if self.info.controls == "global" and mix.shape[2:] != (1, 1):
+            raise UsageError(f"{self.name} takes one mix for all of a picture, got {_shape(mix)}")
+        if not (np.isfinite(mix).all() and (mix >= 0).all()):
+            raise UsageError("a mix must hold numbers from 0 on")
 
     def _options(self, *, gives_memory_back: bool) -> onnxruntime.RunOptions:
         options = onnxruntime.RunOptions()

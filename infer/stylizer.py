@@ -6,6 +6,7 @@ paint("photo.jpg").save("painted.png")
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -13,12 +14,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.memory import check_memory
+from infer.mixture import mixture_of
 from infer.session import Session, open_session
-from nst.color import blend, with_original_colors
+from infer.suggest import Adviser
+from nst.color import blend, with_matched_colors, with_original_colors
 from nst.contract import ModelInfo
+from nst.enlarge import restored
 from nst.errors import ImageError, InferenceError, PixelLimitError, UsageError
-from nst.image import MAX_PIXELS, Picture, fit_long_side, load_image, resize_image
-from nst.settings import MOST_TEXTURE, Provider
+from nst.image import MAX_PIXELS, Picture, load_image, resize_image
+from nst.settings import LEAST_BRUSH, MOST_BRUSH, MOST_TEXTURE, ColorTransfer, Provider
+
+AUTO = "auto"
+"""In place of a style: the one that suits."""
 
 Source = str | Path | bytes | Picture | NDArray[np.uint8]
 """What can be painted: a file, its content, a picture already read, or uint8 RGB (H, W, 3)."""
@@ -33,9 +40,22 @@ class Stylizer:
             asked for and what was obtained.
         size: Long side that the network sees, px. A larger photograph is reduced to it, a smaller
             one never enlarged; None paints every photograph at its own size.
+        brush: Width of the strokes in proportion to the picture: 1 is that of a picture of ``size``
+            px. With it every photograph, small or large, is painted at a long side of size / brush
+            and brought to its own size, so that strokes do not depend on the resolution. None
+            paints as ``size`` says.
         restore_size: Whether a picture that was reduced is brought back to its own size.
         original_colors: Whether the photograph keeps its colours and takes the brush strokes only.
-        strength: Share of the painting in the result, 0 (the photograph) to 1 (the painting).
+        color_transfer: How: ``luminance``, its colour at every place, or ``statistics``, mean and
+            covariance of its colours.
+        strength: Share of the painting in the result, 0 (the photograph) to 1 (the painting). A
+            model with controls was trained for it and paints more lightly; of others the painting
+            and the photograph are mixed.
+        style: Of a model of several styles which one, or a mix: ``wave:0.7,scream:0.3``; or
+            ``auto``, the one that suits the first photograph best; ``choose`` takes another.
+        gradient: Styles from the left edge to the right one: ``wave,scream``.
+        regions: Mask files, white where a style shall be, and the style or mix that is painted
+            there; ``original`` keeps the photograph. Later ones lie on top.
         texture: What the noise is multiplied by, of a model that has noise: 0 (none) to 3.
         max_pixels: The largest photograph that is decoded, width times height.
 
@@ -51,21 +71,30 @@ class Stylizer:
         *,
         provider: Provider = "auto",
         size: int | None = 1024,
+        brush: float | None = None,
         restore_size: bool = False,
         original_colors: bool = False,
+        color_transfer: ColorTransfer = "luminance",
         strength: float = 1.0,
+        style: str | None = None,
+        gradient: str | None = None,
+        regions: Sequence[tuple[str | Path, str]] = (),
         texture: float = 1.0,
         max_pixels: int = MAX_PIXELS,
     ) -> None:
         if size is not None and size < 1:
             raise UsageError(f"--size must be at least 1 px, got {size}")
+        if brush is not None and not LEAST_BRUSH <= brush <= MOST_BRUSH:
+            raise UsageError(f"--brush must be {LEAST_BRUSH:g} to {MOST_BRUSH:g}, got {brush:g}")
         if not 0 <= strength <= 1:
             raise UsageError(f"--strength must be 0 to 1, got {strength:g}")
         if not 0 <= texture <= MOST_TEXTURE:
             raise UsageError(f"--texture must be 0 to {MOST_TEXTURE:g}, got {texture:g}")
         self.size = size
-        self.restore_size = restore_size
+        self.brush = brush
+        self.restore_size = restore_size or brush is not None
         self.original_colors = original_colors
+        self.color_transfer = color_transfer
         self.strength = strength
         self.max_pixels = max_pixels
         self.texture = texture
@@ -75,12 +104,32 @@ class Stylizer:
                 f"--texture {texture:g}: {self.session.name} has no noise whose amplitude could be"
                 " set; networks of nst train --net swift have"
             )
+        self.is_choosing = style == AUTO and self.session.has_mix
+        self._has_chosen = False
+        if style == AUTO:  # until a photograph comes
+            style = self.info.styles[0] if self.is_choosing else None
+        self.mixture = mixture_of(
+            self.info,
+            model=self.session.name,
+            style=style,
+            gradient=gradient,
+            regions=regions,
+        )
+        self._adviser: Adviser | None = None
         self._checked: tuple[int, int] | None = None  # the size that memory was last found for
+        self._mix: tuple[object, NDArray[np.float32]] | None = None
 
     @property
     def info(self) -> ModelInfo:
         """The metadata of the model: its styles, how it was trained, how exact the export is."""
         return self.session.info
+
+    @property
+    def label(self) -> str:
+        """What it paints, for the names of files: the style, or those that are mixed."""
+        if self.is_choosing and not self._has_chosen:
+            return AUTO
+        return self.info.styles[0] if self.mixture is None else self.mixture.label
 
     def __call__(self, source: Source, *, name: str | None = None) -> Picture:
         """Paint one picture.
@@ -99,16 +148,22 @@ class Stylizer:
         if name is None:
             name = str(source) if isinstance(source, str | Path) else "the picture"
         photograph = self._as_picture(source, name)
+        if self.is_choosing and not self._has_chosen:
+            self.choose(photograph.rgb)
         seen, note = self._fitted(photograph)
+        mix = self._mix_for(seen, name)
         if not self.session.has_own_memory and self._checked != (seen.height, seen.width):
             self._check_memory(seen.height, seen.width, name)
-        painted = self.run(seen.rgb[None])[0]
-        if self.restore_size:
+        painted = self.session.run(seen.rgb[None], texture=self.texture, mix=mix)[0]
+        if self.restore_size and painted.shape != photograph.rgb.shape:
+            painted = restored(painted, seen.rgb, photograph.rgb)
             seen = photograph
-            painted = _resized(painted, seen.height, seen.width)
         if self.original_colors:
-            painted = with_original_colors(painted, seen.rgb)
-        if self.strength < 1:
+            keep = with_original_colors
+            if self.color_transfer == "statistics":
+                keep = with_matched_colors
+            painted = keep(painted, seen.rgb)
+        if self.strength < 1 and mix is None:
             painted = blend(seen.rgb, painted, self.strength)
         return Picture(rgb=painted, alpha=seen.alpha, notes=photograph.notes + note)
 
@@ -136,11 +191,53 @@ class Stylizer:
             ImageError: The array is of another kind.
             InferenceError: The run failed, for want of memory as a rule.
         """
-        return self.session.run(images, texture=self.texture)
+        mix = None
+        if self.mixture is not None:
+            _, height, width, _ = images.shape
+            mix = self.mixture.grid(height, width, strength=1.0, name="the picture")
+        return self.session.run(images, texture=self.texture, mix=mix)
 
     def is_reduced(self, height: int, width: int) -> bool:
         """Whether the network sees less than all pixels of a picture of that size."""
-        return self.size is not None and max(height, width) > self.size
+        return max(height, width) > self._long_side(height, width)
+
+    def _long_side(self, height: int, width: int) -> int:
+        """Return the long side that the network sees of a picture, px."""
+        own = max(height, width)
+        if self.brush is None:
+            return own if self.size is None else min(own, self.size)
+        return max(1, round((self.size or own) / self.brush))
+
+    def choose(self, photograph: NDArray[np.uint8]) -> str:
+        """Choose the style that suits a photograph, for it and those that follow.
+
+        Args:
+            photograph: RGB, uint8, (H, W, 3).
+
+        Returns:
+            The style.
+
+        Raises:
+            UsageError: The model does not say what its styles look like.
+            ImageError: The photograph is too small to judge.
+        """
+        if self._adviser is None:
+            self._adviser = Adviser()
+        self._has_chosen = True
+        best = self._adviser.rank(photograph, [self.session])[0].style
+        assert self.mixture is not None
+        self.mixture = self.mixture.with_style(best, self.info.styles)
+        return best
+
+    def _mix_for(self, seen: Picture, name: str) -> NDArray[np.float32] | None:
+        """Return the mix for a picture; that of the last one where it had the same size."""
+        if self.mixture is None:
+            return None
+        key = (self.mixture, seen.height, seen.width, self.strength)
+        if self._mix is None or self._mix[0] != key:
+            grid = self.mixture.grid(seen.height, seen.width, strength=self.strength, name=name)
+            self._mix = key, grid
+        return self._mix[1]
 
     def _as_picture(self, source: Source, name: str) -> Picture:
         if isinstance(source, Picture):
@@ -172,18 +269,16 @@ class Stylizer:
     def _fitted(self, photograph: Picture) -> tuple[Picture, tuple[str, ...]]:
         """Return the picture that the network sees, and a note where it is not the photograph."""
         height, width = photograph.height, photograph.width
-        if self.size is None or not self.is_reduced(height, width):
+        long_side = self._long_side(height, width)
+        if long_side == max(height, width):
             return photograph, ()
-        new_height, new_width = fit_long_side(height, width, self.size)
+        scale = long_side / max(height, width)
+        new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
         rgb = resize_image(photograph.rgb, new_height, new_width)
         alpha = photograph.alpha
         if alpha is not None:
             alpha = resize_image(alpha, new_height, new_width)
         note = f"{width}x{height} painted at {new_width}x{new_height}"
         if self.restore_size:
-            note += " and enlarged again"
+            note += f" and {'reduced' if long_side > max(height, width) else 'enlarged'} again"
         return Picture(rgb=rgb, alpha=alpha, notes=()), (note,)
-
-
-def _resized(rgb: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
-    return rgb if rgb.shape[:2] == (height, width) else resize_image(rgb, height, width)

@@ -73,20 +73,26 @@ def webcam(
     from infer.stylizer import Stylizer
     from infer.window import Window, check_display
 
+    if settings.style == "auto":
+        raise UsageError("--style auto is for pictures and videos; nst suggest says what suits")
     check_display()
     paint = Stylizer(
         model,
         provider=settings.provider,
         size=settings.size or None,
+        brush=settings.brush,
         original_colors=settings.original_colors,
+        color_transfer=settings.color_transfer,
         strength=settings.strength,
+        style=settings.style,
+        gradient=settings.gradient,
         texture=settings.texture,
     )
     say(paint.session.describe_provider())
     with closing(Camera(settings.camera, width=settings.width, height=settings.height)) as camera:
         say(_describe(camera.name, camera.size, settings))
         _warm_up(paint, camera.size)
-        style = style_name(paint.info, model)
+        style = style_name(paint.label, model)
         _show(paint, camera, Window(f"nst {style}"), settings, style=style)
 
 

@@ -117,8 +117,9 @@ def load_network(checkpoint: Checkpoint, *, source: str) -> StyleNetwork:
     """
     found = checkpoint.header.get("dimensions")
     try:
-        network = build_network(dimensions_from(found if isinstance(found, dict) else {}))
-    except UsageError:
+        dimensions = dimensions_from(found if isinstance(found, dict) else {})
+        network = build_network(dimensions, int(checkpoint.header.get("mixed_styles", 0)))
+    except (UsageError, ValueError, TypeError):
         raise CheckpointError(
             f"{source}: holds no network of this program (found {found})"
         ) from None
@@ -133,6 +134,27 @@ def load_network(checkpoint: Checkpoint, *, source: str) -> StyleNetwork:
         first = str(error).splitlines()[-1].strip()
         raise CheckpointError(f"{source}: its weights do not fit the network ({first})") from None
     return network.eval()
+
+
+def styles_of(header: Mapping[str, Any], *, source: Path) -> tuple[list[str], list[str]]:
+    """Return the names of the styles of a run, which become parts of file names, and their hashes.
+
+    Raises:
+        CheckpointError: The header names none.
+    """
+    found = header.get("styles", [header.get("style_name")])  # one, before there were several
+    sha256 = header.get("style_sha256")
+    names, hashes = _texts(found), _texts([sha256] if isinstance(sha256, str) else sha256)
+    are_files = all(name and Path(name).name == name for name in names)
+    if not names or not are_files or len(names) != len(hashes):
+        raise CheckpointError(f"{source}: its header names no style (found {found!r})")
+    return names, hashes
+
+
+def _texts(found: Any) -> list[str]:  # noqa: ANN401
+    """Return a list of texts, or an empty one where it is anything else."""
+    is_list = isinstance(found, list) and all(isinstance(text, str) for text in found)
+    return list(found) if is_list else []
 
 
 def load_newest(run: Path) -> tuple[Checkpoint, Path, str]:

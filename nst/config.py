@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from nst.settings import LossNetwork, Precision, Settings, Weighting, setting
+from nst.settings import ColorTransfer, LossNetwork, Precision, Settings, Weighting, setting
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,15 @@ class OptimizeConfig(ObjectiveConfig):
     size: int = setting(
         512, "Long side of the result, px; 0 for the photograph's own.", low=0, high=16384
     )
+    original_colors: bool = setting(
+        False, "Keep the colours of the photograph.", flags=("--original-colors",)
+    )
+    color_transfer: ColorTransfer = setting(
+        "luminance",
+        "How --original-colors keeps them: luminance, only light and dark are painted; statistics,"
+        " the colours of the style image are first moved to mean and covariance of the"
+        " photograph's.",
+    )
     optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", "Optimiser of the pixels.")
     init: str = setting("content", "Start: content (the photograph), noise, or a picture file.")
     scales: int = setting(
@@ -66,6 +75,21 @@ class OptimizeConfig(ObjectiveConfig):
     evaluations: int = setting(300, "Evaluations of the objective at each size, at most.", low=1)
     tolerance: float = setting(
         1e-3, "Stop when 10 iterations lower J by less than this share; 0: never.", low=0, high=0.5
+    )
+    history: int = setting(
+        20,
+        "Steps that --optimizer lbfgs remembers; each takes 24 bytes a pixel.",
+        low=1,
+        high=100,
+        only_with=("optimizer", "lbfgs"),
+    )
+    tile: int = setting(
+        0,
+        "Side of the pieces, px, in which a large picture goes through the loss network, so that"
+        " memory hardly grows with it; the result is the same. 0: the whole picture at once. 768"
+        " suits.",
+        low=0,
+        high=16384,
     )
     learning_rate: float = setting(
         0.02,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
@@ -24,6 +24,12 @@ OUTPUT = "stylized"
 TEXTURE = "texture"
 """Input of a network with noise, which is multiplied by it: float32 ``(1,)``. It may be left out,
 since an initializer of the same name holds a value, 1."""
+MIX = "mix"
+"""Input of a file with controls: how much of the photograph and of each of K styles, float32
+``(mixes, K + 1, grid_height, grid_width)``, at least 0. ``mixes`` is 1 or the batch; the grid lies
+over the whole picture and is 1x1 where controls are ``global``. See ``nst.mix``."""
+MIX_DIMENSIONS = ("mixes", "grid_height", "grid_width")
+"""Names of its free dimensions."""
 DIMENSIONS = ("batch", "height", "width")
 """Names of the free dimensions of both tensors; the fourth is 3, RGB."""
 
@@ -38,8 +44,8 @@ Controls = Literal["none", "global", "regional"]
 _JSON_KINDS = {"tuple": list, "str": str, "int": int, "Controls": str, "Mapping": dict}
 """What JSON makes of a field, by the first word of its annotation."""
 
-_NEWER = ("dimensions",)
-"""Objects that older files of this schema lack."""
+_NEWER: Mapping[str, Any] = {"dimensions": {}, "sketches": []}
+"""What older files of this schema lack, and what is read in its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +74,8 @@ class ModelInfo:
     """The receipt: sizes compared with torch, largest difference in grey levels."""
     dimensions: Mapping[str, Any] = field(default_factory=dict)
     """All that rebuilds the network, see ``nst.dimensions``; empty in a file from before them."""
+    sketches: tuple[str, ...] = ()
+    """What each style looks like to the embedded loss network, see ``nst.critic``; or nothing."""
     made_with: str = ""
     """Name and version of the program that wrote the file."""
     schema: int = SCHEMA
@@ -97,7 +105,7 @@ class ModelInfo:
         values: dict[str, Any] = {}
         for f in fields(cls):
             if f.name in _NEWER and PREFIX + f.name not in metadata:
-                values[f.name] = {}
+                values[f.name] = _NEWER[f.name]
                 continue
             try:
                 values[f.name] = json.loads(metadata[PREFIX + f.name])
@@ -113,7 +121,7 @@ class ModelInfo:
         for f in fields(cls):
             if not isinstance(values[f.name], _JSON_KINDS[str(f.type).partition("[")[0]]):
                 raise ModelError(f"{source}: metadata {PREFIX + f.name} is missing or damaged")
-        for name in ("styles", "style_sha256", "parity"):
+        for name in ("styles", "style_sha256", "parity", "sketches"):
             values[name] = tuple(values[name])
         info = cls(**values)
         if not info.styles or info.controls not in get_args(Controls):
@@ -122,6 +130,12 @@ class ModelInfo:
         if not has_names or min(info.size_multiple, info.bytes_per_pixel) < 1:
             raise ModelError(f"{source}: metadata is damaged, a style's name or a size is none")
         return info
+
+
+def joint_name(styles: Sequence[str]) -> str:
+    """Return what a model of some styles is called: ``starry-night``, ``udnie-and-2-more``."""
+    more = len(styles) - 1
+    return f"{styles[0]}-and-{more}-more" if more else styles[0]
 
 
 def safe_name(text: str) -> str:

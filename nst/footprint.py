@@ -47,6 +47,8 @@ PASSING_BYTES = {torch.float32: 19, torch.bfloat16: 11}
 STYLE_BYTES = 20
 """Of each pixel of the style image and each channel of conv1_1, while its targets are computed."""
 
+PIECE_MARGIN_PX = 64
+"""Of both sides of a piece together."""
 LEAST_PX = 32
 """No smaller long side is recommended; 0 would even mean the photograph's own size."""
 
@@ -68,17 +70,26 @@ def check_memory(
     device = photograph.device
     dtype = choose_precision(config.precision, device)
     free = _free_bytes(device)
+    preset = preset_of(config)
+    activations = _activation_bytes(weights, preset, dtype)
+    per_pixel, fixed, hint = _steps_bytes(config) + activations, 0.0, ""
+    if config.tile and max(photograph.shape[-2:]) > config.tile:
+        per_pixel = _steps_bytes(config) + _content_bytes(weights, preset)
+        fixed = activations * (config.tile + PIECE_MARGIN_PX) ** 2
+    elif not config.tile:
+        hint = ", or give --tile 768"
+    of_style = float(STYLE_BYTES * _channels(weights, "conv1_1"))
     jobs = (
-        ("--size", "painting", photograph, bytes_per_pixel(weights, preset_of(config), dtype)),
-        ("--style-size", "a style image of", style, STYLE_BYTES * _channels(weights, "conv1_1")),
+        ("--size", "painting", photograph, per_pixel, fixed, hint),
+        ("--style-size", "a style image of", style, of_style, 0.0, ""),
     )
-    for flag, words, picture, per_pixel in jobs:
+    for flag, words, picture, per_pixel, fixed, hint in jobs:
         height, width = picture.shape[-2:]
-        needed = per_pixel * height * width
+        needed = per_pixel * height * width + fixed
         if needed <= USABLE * free:
             continue
-        side = _largest_side(height, width, USABLE * free / per_pixel)
-        advice = f"{flag} {side} fits" if side >= LEAST_PX else "close other programs"
+        side = _largest_side(height, width, max(1.0, USABLE * free - fixed) / per_pixel)
+        advice = f"{flag} {side} fits{hint}" if side >= LEAST_PX else "close other programs"
         raise InferenceError(
             f"{words} {width}x{height} px takes {needed / 1e9:.1f} GB of memory,"
             f" {free / 1e9:.1f} GB are free, of which {USABLE:.0%} may be used; {advice}"
@@ -95,10 +106,26 @@ def bytes_per_pixel(weights: VGGWeights, preset: Preset, dtype: torch.dtype) -> 
         preset: Layers and scales.
         dtype: Of the convolutions.
     """
+    return PICTURES_BYTES + PAIRS_BYTES + _activation_bytes(weights, preset, dtype)
+
+
+def _activation_bytes(weights: VGGWeights, preset: Preset, dtype: torch.dtype) -> float:
+    """Return what the loss network takes for each pixel that goes through it, bytes."""
     kept = sum(_kept(weights, preset, scale) for scale in {tap.scale for tap in preset.taps})
     passing = _channels(weights, "conv1_1") / min(tap.scale for tap in preset.taps) ** 2
-    activations = KEPT_BYTES[dtype] * kept + PASSING_BYTES[dtype] * passing
-    return PICTURES_BYTES + PAIRS_BYTES + activations
+    return KEPT_BYTES[dtype] * kept + PASSING_BYTES[dtype] * passing
+
+
+def _steps_bytes(config: OptimizeConfig) -> float:
+    """Return what the optimiser takes for each pixel, bytes."""
+    pairs = config.history if config.optimizer == "lbfgs" else OptimizeConfig().history
+    return PICTURES_BYTES + PAIRS_BYTES * pairs / OptimizeConfig().history
+
+
+def _content_bytes(weights: VGGWeights, preset: Preset) -> float:
+    """Return what the photograph's content features take for each pixel, bytes."""
+    tap = preset.content
+    return 4.0 * _channels(weights, tap.layer) / _area(tap.layer, tap.scale)
 
 
 def _free_bytes(device: torch.device) -> int:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.dimensions import GROUPS, Block
-from nst.norm import InstanceNorm
+from nst.norm import norm_of, normed
 from nst.reflection import reflect
 
 
@@ -46,20 +46,24 @@ class ResidualBlock(nn.Module):
         channels: Of the map.
         kind: 3x3 convolutions; or 3x3 in groups or channel by channel, and 1x1 to mix them.
         norms: 2, one behind each convolution; 1, behind the second alone.
+        styles: That the norms mix, see ``nst.norm.norm_of``.
     """
 
-    def __init__(self, channels: int, *, kind: Block = "plain", norms: int = 2) -> None:
+    def __init__(
+        self, channels: int, *, kind: Block = "plain", norms: int = 2, styles: int = 0
+    ) -> None:
         super().__init__()
         self.conv1 = _convolution(channels, kind, bias=norms == 1)
-        self.norm1 = InstanceNorm(channels) if norms == 2 else nn.Identity()
+        self.norm1 = norm_of(channels, styles) if norms == 2 else None
         self.conv2 = _convolution(channels, kind)
-        self.norm2 = InstanceNorm(channels)
+        self.norm2 = norm_of(channels, styles)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, C, H, W)`` to the same shape."""
-        inner: Tensor = F.relu(self.norm1(self.conv1(x)))
-        inner = self.norm2(self.conv2(inner))
-        return x + inner
+    def forward(self, x: Tensor, mix: Tensor | None = None) -> Tensor:
+        """``(B, C, H, W)`` to the same shape; the mix is for the norms."""
+        inner: Tensor = self.conv1(x)
+        if self.norm1 is not None:
+            inner = normed(self.norm1, inner, mix)
+        return x + normed(self.norm2, self.conv2(F.relu(inner)), mix)
 
 
 def _convolution(channels: int, kind: Block, *, bias: bool = False) -> nn.Module:

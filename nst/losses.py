@@ -39,6 +39,16 @@ LEAST_CONTRAST = 1.0 / 255.0
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where in the map of a tap a piece lies."""
+
+    rows: slice
+    columns: slice
+    size: tuple[int, int]
+    """Height and width of the whole map."""
+
+
+@dataclass(frozen=True, slots=True)
 class LossWeights:
     """What each term counts in the total."""
 
@@ -58,6 +68,8 @@ class LossTerms:
     total_variation: Tensor
     """``(B,)``."""
     weights: LossWeights
+    style_share: Tensor | None = None
+    """What the style of each picture counts besides its weight, ``(B,)``; None for 1."""
 
     def detach(self) -> LossTerms:
         """Return the same values without their gradients."""
@@ -66,6 +78,7 @@ class LossTerms:
             self.style.detach(),
             self.total_variation.detach(),
             self.weights,
+            self.style_share,
         )
 
     @classmethod
@@ -73,11 +86,13 @@ class LossTerms:
         """Put the terms of several parts of a batch together, in order."""
         if len(parts) == 1:
             return parts[0]
+        shares = [part.style_share for part in parts if part.style_share is not None]
         return cls(
             torch.cat([part.content for part in parts]),
             torch.cat([part.style for part in parts]),
             torch.cat([part.total_variation for part in parts]),
             parts[0].weights,
+            torch.cat(shares) if shares else None,
         )
 
     @property
@@ -88,9 +103,10 @@ class LossTerms:
     @property
     def per_picture(self) -> Tensor:
         """The weighted sum for each picture, ``(B,)``."""
+        style = self.style if self.style_share is None else self.style_share * self.style
         return (
             self.weights.content * self.content
-            + self.weights.style * self.style
+            + self.weights.style * style
             + self.weights.total_variation * self.total_variation
         )
 
@@ -106,33 +122,37 @@ class ContentTarget:
 
 
 class StyleLoss(nn.Module):
-    """Distance between the Gram matrices of a picture and those of a fixed style image at one tap.
+    """Distance between the Gram matrices of a picture and those of style images at one tap.
 
     ``balanced`` gives sum (G - A)^2 / E with Gram matrices divided by their positions, ``gatys``
     the term of Gatys et al. 2016, eq. 4.
 
     Args:
-        gram: Gram matrix of the style image, ``(1, N, N)``, undivided.
-        positions: Height times width of the feature map it was made from.
-        target_energy: E, ``(1,)``; None for ``gatys``.
+        target: Gram matrices A of K style images, each divided by its positions, ``(K, N, N)``.
+        target_energy: E, ``(K,)``; None for ``gatys``.
     """
 
     target: Tensor
     target_energy: Tensor | None
 
-    def __init__(self, gram: Tensor, positions: int, target_energy: Tensor | None) -> None:
+    def __init__(self, target: Tensor, target_energy: Tensor | None) -> None:
         super().__init__()
-        self.positions = positions
-        self.register_buffer("target", gram.detach().clone(), persistent=False)
+        self.register_buffer("target", target.detach().clone(), persistent=False)
         self.register_buffer("target_energy", target_energy, persistent=False)
 
-    def forward(self, gram: Tensor, positions: int) -> Tensor:
-        """Return one value for each Gram matrix, undivided: ``(B, N, N)`` to ``(B,)``."""
-        if self.target_energy is None:
-            return style_loss(
-                gram, self.target, positions=positions, target_positions=self.positions
-            )
-        return relative_error(gram / positions, self.target / self.positions, self.target_energy)
+    def forward(self, gram: Tensor, which: Tensor | None = None) -> Tensor:
+        """Return one value for each Gram matrix, divided by its positions, ``(B, N, N)``: ``(B,)``.
+
+        ``which`` names the style image that each is compared with, int64 ``(B,)``; None where
+        there is only one.
+        """
+        target, target_energy = self.target, self.target_energy
+        if which is not None:
+            target = target[which]
+            target_energy = None if target_energy is None else target_energy[which]
+        if target_energy is None:
+            return style_loss(gram, target, positions=1, target_positions=1)
+        return relative_error(gram, target, target_energy)
 
 
 class PerceptualLoss(nn.Module):
@@ -160,7 +180,7 @@ class PerceptualLoss(nn.Module):
 
     Args:
         weights: VGG-19.
-        style: The style image, RGB in [0, 1], ``(1, 3, H, W)``.
+        styles: The style image, RGB in [0, 1], ``(1, 3, H, W)``; or K of them, of any sizes.
         preset: Layers and scales.
         weighting: ``balanced`` or ``gatys``.
         strength: How much style counts against content; 1 is the default of both weightings.
@@ -176,7 +196,7 @@ class PerceptualLoss(nn.Module):
     def __init__(
         self,
         weights: VGGWeights,
-        style: Tensor,
+        styles: Tensor | Sequence[Tensor],
         *,
         preset: Preset = PRESETS["pyramid"],
         weighting: Weighting = "balanced",
@@ -187,36 +207,44 @@ class PerceptualLoss(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder = VGG19(weights, deepest=preset.deepest_layer)
-        self.encoder.to(style.device, style.dtype)
+        styles = [styles] if isinstance(styles, Tensor) else styles
+        self.encoder.to(styles[0].device, styles[0].dtype)
         self.preset = preset
         self.weighting = weighting
         if weighting == "balanced":
             self.weights = LossWeights(1.0, STYLE_FACTOR * strength, tv_weight)
         else:
             self.weights = LossWeights(content_weight, style_weight * strength, tv_weight)
-        self.aim_at(style)
+        self.aim_at(*styles)
 
     style_content_energy: Tensor
+    """Energy of the content features a position, ``(K,)``."""
     style_losses: nn.ModuleList
+    styles: int
+    """K, the style images that it has the targets of."""
 
-    def aim_at(self, style: Tensor) -> None:
-        """Compute the targets of a style image, RGB in [0, 1], ``(1, 3, H, W)``.
+    def aim_at(self, *styles: Tensor) -> None:
+        """Compute the targets of style images, RGB in [0, 1], each ``(1, 3, H, W)``.
 
         Raises:
-            ImageError: It is flat or too small.
+            ImageError: One is flat or too small.
         """
-        _check_style(style)
-        with torch.no_grad():
-            features = self.features(style)
-            self.style_losses = self._style_losses(features)
-            tap = self.preset.content
-            content = self.encoder.compared(features[tap], tap.layer)
-        per_position = energy(content) / positions_of(content)
-        self.register_buffer("style_content_energy", per_position, persistent=False)
+        self.styles = len(styles)
+        grams, content_energies = [], []
+        for style in styles:
+            _check_style(style)
+            with torch.no_grad():
+                features = self.features(style)
+                grams.append(self._grams(features))
+                tap = self.preset.content
+                content = self.encoder.compared(features[tap], tap.layer)
+            content_energies.append(energy(content) / positions_of(content))
+        self.style_losses = self._style_losses(grams)
+        self.register_buffer("style_content_energy", torch.cat(content_energies), persistent=False)
 
     @classmethod
     def from_config(
-        cls, weights: VGGWeights, style: Tensor, config: ObjectiveConfig
+        cls, weights: VGGWeights, styles: Tensor | Sequence[Tensor], config: ObjectiveConfig
     ) -> PerceptualLoss:
         """Build the objective that settings describe.
 
@@ -227,7 +255,7 @@ class PerceptualLoss(nn.Module):
         """
         return cls(
             weights,
-            style,
+            styles,
             preset=preset_of(config),
             weighting=config.weights,
             strength=config.strength,
@@ -236,46 +264,118 @@ class PerceptualLoss(nn.Module):
             style_weight=config.style_weight,
         )
 
-    def content_target(self, photograph: Tensor) -> ContentTarget:
+    def content_target(self, photograph: Tensor, which: Tensor | None = None) -> ContentTarget:
         """Return what photographs, RGB in [0, 1], ``(B, 3, H, W)``, ask of their outputs.
 
         Their features are computed without gradients, in a pass of their own that ends at the
-        content layer.
+        content layer. ``which``: see ``forward``.
         """
         tap = self.preset.content
         with torch.no_grad():
             features = self.features(photograph, [tap])[tap]
             features = self.encoder.compared(features, tap.layer)
-            floor = CONTENT_FLOOR * self.style_content_energy * positions_of(features)
-            return ContentTarget(features, torch.maximum(energy(features), floor))
+            return ContentTarget(
+                features, self.content_energy(energy(features), positions_of(features), which)
+            )
 
-    def forward(self, output: Tensor, target: ContentTarget) -> LossTerms:
+    def content_energy(self, found: Tensor, positions: int, which: Tensor | None) -> Tensor:
+        """Return what content errors are measured by, from the photographs' energies, ``(B,)``."""
+        per_position = self.style_content_energy
+        if which is not None:
+            per_position = per_position[which]
+        return torch.maximum(found, CONTENT_FLOOR * per_position * positions)
+
+    def forward(
+        self,
+        output: Tensor,
+        target: ContentTarget,
+        which: Tensor | None = None,
+        style_share: Tensor | None = None,
+    ) -> LossTerms:
         """Measure outputs, RGB in [0, 1], ``(B, 3, H, W)``, against photographs and style.
+
+        Args:
+            output: What was painted.
+            target: Of the photographs.
+            which: The number of the style image for each output, int64 ``(B,)``; None where there
+                is only one.
+            style_share: What the style of each counts besides its weight, ``(B,)``; None for 1.
 
         Raises:
             ImageError: A picture is too small for the layers of the preset.
         """
-        return self.compare(self.features(output), output, target)
+        return self.compare(self.features(output), output, target, which, style_share)
 
     def compare(
-        self, features: Mapping[Tap, Tensor], output: Tensor, target: ContentTarget
+        self,
+        features: Mapping[Tap, Tensor],
+        output: Tensor,
+        target: ContentTarget,
+        which: Tensor | None = None,
+        style_share: Tensor | None = None,
     ) -> LossTerms:
         """Measure outputs whose features, at all taps of the preset, are known already."""
         tap = self.preset.content
         content_features = self.encoder.compared(features[tap], tap.layer)
-        style = torch.stack(
-            [
-                loss(self.encoder.gram(features[tap], tap.layer), positions_of(features[tap]))
-                for tap, loss in zip(self.preset.style, self.style_losses, strict=True)
-            ]
-        )  # (taps, B)
+        style = self.style_errors(features, which)  # (taps, B)
         if self.weighting == "balanced":
             content = relative_error(content_features, target.features, target.energy)
             style = style.mean(0)
         else:
             content = content_loss(content_features, target.features)
             style = style.sum(0)
-        return LossTerms(content, style, total_variation_loss(output), self.weights)
+        variation = total_variation_loss(output)
+        return LossTerms(content, style, variation, self.weights, style_share)
+
+    def style_errors(self, features: Mapping[Tap, Tensor], which: Tensor | None) -> Tensor:
+        """Return the error of each picture at each tap of the preset, ``(taps, B)``."""
+        if which is None and self.styles > 1:
+            raise ValueError(f"which of the {self.styles} styles?")
+        errors = []
+        for tap, loss in zip(self.preset.style, self.style_losses, strict=True):
+            gram, positions = self.gram_sum(features[tap], tap)
+            errors.append(loss(gram / positions, which))
+        return torch.stack(errors)
+
+    def gram_sum(
+        self, features: Tensor, tap: Tap, place: Place | None = None
+    ) -> tuple[Tensor, float | Tensor]:
+        """Return the Gram matrices of a tap, undivided, and what to divide them by.
+
+        Both are sums over positions: those of the pieces of a picture add up to those of the whole.
+
+        Args:
+            features: ``(B, N, h, w)``.
+            tap: Where.
+            place: Which piece of the picture it is; None for all of it.
+        """
+        return self.encoder.gram(features, tap.layer), positions_of(features)
+
+    def from_sums(
+        self,
+        grams: Mapping[Tap, Tensor],
+        content_error: Tensor,
+        content_energy: Tensor,
+        variation: Tensor,
+    ) -> LossTerms:
+        """Return the terms of one picture from what was summed up over its pieces.
+
+        Args:
+            grams: Of every style tap, divided by positions.
+            content_error: sum (F - P)^2, ``(1,)``.
+            content_energy: As ``content_energy`` returns it, ``(1,)``.
+            variation: Total variation, ``(1,)``.
+        """
+        pairs = zip(self.preset.style, self.style_losses, strict=True)
+        style = torch.stack([self.style_error(loss, grams[tap]) for tap, loss in pairs])
+        if self.weighting == "balanced":
+            return LossTerms(content_error / content_energy, style.mean(0), variation, self.weights)
+        return LossTerms(0.5 * content_error, style.sum(0), variation, self.weights)
+
+    def style_error(self, loss: nn.Module, gram: Tensor) -> Tensor:
+        """Return the error of one picture at one tap, ``(1,)``, from its divided Gram matrix."""
+        error: Tensor = loss(gram)
+        return error
 
     def describe(self) -> str:
         """Say in one line which preset, weighting and encoder this is."""
@@ -299,19 +399,21 @@ class PerceptualLoss(nn.Module):
         """
         return features_at(self.encoder, image, taps or self.preset.taps)
 
-    def _style_losses(self, features: Mapping[Tap, Tensor]) -> nn.ModuleList:
-        grams = [self.encoder.gram(features[tap], tap.layer) for tap in self.preset.style]
-        positions = [positions_of(features[tap]) for tap in self.preset.style]
+    def _grams(self, features: Mapping[Tap, Tensor]) -> list[Tensor]:
+        """Return the Gram matrices of one style image, divided by positions, for every tap."""
+        return [
+            self.encoder.gram(features[tap], tap.layer) / positions_of(features[tap])
+            for tap in self.preset.style
+        ]
+
+    def _style_losses(self, grams: Sequence[Sequence[Tensor]]) -> nn.ModuleList:
+        """Return the losses of all taps from the Gram matrices of all style images."""
+        targets = [torch.cat(tap) for tap in zip(*grams, strict=True)]  # each (K, N, N)
         if self.weighting == "gatys":
-            return nn.ModuleList(
-                StyleLoss(gram, m, None) for gram, m in zip(grams, positions, strict=True)
-            )
-        energies = torch.cat([energy(gram / m) for gram, m in zip(grams, positions, strict=True)])
-        energies = energies.clamp(min=ENERGY_FLOOR * energies.max().item())
-        return nn.ModuleList(
-            StyleLoss(gram, m, energies[i : i + 1])
-            for i, (gram, m) in enumerate(zip(grams, positions, strict=True))
-        )
+            return nn.ModuleList(StyleLoss(target, None) for target in targets)
+        energies = torch.stack([energy(target) for target in targets])  # (taps, K)
+        energies = torch.maximum(energies, ENERGY_FLOOR * energies.amax(0, keepdim=True))
+        return nn.ModuleList(map(StyleLoss, targets, energies))
 
 
 def features_at(encoder: VGG19, image: Tensor, taps: Sequence[Tap]) -> dict[Tap, Tensor]:

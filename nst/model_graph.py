@@ -18,7 +18,7 @@ from onnx import (
     load_model_from_string,
 )
 
-from nst.contract import DIMENSIONS, INPUT, OUTPUT, TEXTURE
+from nst.contract import DIMENSIONS, INPUT, MIX, OUTPUT, TEXTURE, Controls
 from nst.errors import in_one_line
 
 NOT_LEARNT = (TEXTURE, "noise.signs", "noise.values", "falls_on")
@@ -31,8 +31,8 @@ def graph_faults(model: ModelProto) -> Iterator[str]:
 
     Looked at are operators that are not standard ONNX, weights in another file, in every place
     that can hold one, and the border: one uint8 ``(batch, height, width, 3)`` tensor of any size
-    in, one out, and perhaps ``texture``, which has a value of its own. Opset, metadata and what an
-    operator means are not.
+    in, one out, and perhaps ``texture``, which has a value of its own, and ``mix``. Opset,
+    metadata and what an operator means are not.
     """
     if model.functions:
         yield "defines operators of its own"
@@ -44,7 +44,11 @@ def graph_faults(model: ModelProto) -> Iterator[str]:
         for tensor in _tensors(graph):
             if tensor.data_location == TensorProto.EXTERNAL or tensor.external_data:
                 yield "keeps weights in another file"
-    inputs = [value for value in model.graph.input if not _is_texture(value, model.graph)]
+    inputs = [
+        value
+        for value in model.graph.input
+        if not _is_texture(value, model.graph) and not _is_mix(value)
+    ]
     yield from _border_faults(inputs, INPUT, "input")
     yield from _border_faults(model.graph.output, OUTPUT, "output")
 
@@ -52,6 +56,16 @@ def graph_faults(model: ModelProto) -> Iterator[str]:
 def has_texture(graph: GraphProto) -> bool:
     """Whether the network has noise, whose amplitude can be set."""
     return any(_is_texture(value, graph) for value in graph.input)
+
+
+def controls_of(graph: GraphProto) -> tuple[Controls, int]:
+    """Return which control the input ``mix`` gives, and for how many styles; none and 0 without."""
+    for value in graph.input:
+        if _is_mix(value):
+            _, channels, *grid = sides_of(value)
+            assert isinstance(channels, int)
+            return "global" if grid == [1, 1] else "regional", channels - 1
+    return "none", 0
 
 
 def sides_of(value: ValueInfoProto) -> tuple[str | int, ...]:
@@ -72,6 +86,18 @@ def _is_texture(value: ValueInfoProto, graph: GraphProto) -> bool:
     is_number = kind == TensorProto.FLOAT and sides_of(value) == (1,)
     has_value = any(t.name == TEXTURE and list(t.dims) == [1] for t in graph.initializer)
     return value.name == TEXTURE and is_number and has_value
+
+
+def _is_mix(value: ValueInfoProto) -> bool:
+    sides = sides_of(value)
+    if value.name != MIX or value.type.tensor_type.elem_type != TensorProto.FLOAT:
+        return False
+    if len(sides) != 4 or not isinstance(sides[1], int) or sides[1] < 2:
+        return False
+    is_global = sides[2:] == (1, 1)
+    return isinstance(sides[0], str) and (
+        is_global or all(isinstance(side, str) for side in sides[2:])
+    )
 
 
 def _graphs(graph: GraphProto) -> Iterator[GraphProto]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.dimensions import Dimensions
+from nst.mix import is_global, normalized, resized
 from nst.noise import FIELDS, EndlessNoise
 from nst.reflection import layout_of
 
@@ -22,9 +23,12 @@ class StyleNetwork(nn.Module):
 
     Args:
         dimensions: Of the network.
+        styles: K, the styles that it mixes at run time, together with the photograph itself; 0 for
+            a network of one style, without such a control.
     """
 
     dimensions: Dimensions
+    styles: int
     size_multiple: int
     """Sides are padded to a multiple of this, px."""
     least_size: int
@@ -32,9 +36,10 @@ class StyleNetwork(nn.Module):
     reach_px: int
     """How far a pixel of the picture changes the painting when statistics are fixed, px."""
 
-    def __init__(self, dimensions: Dimensions) -> None:
+    def __init__(self, dimensions: Dimensions, styles: int = 0) -> None:
         super().__init__()
         self.dimensions = dimensions
+        self.styles = styles
         self.noise = EndlessNoise(dimensions.noise) if dimensions.noise else None
 
     @property
@@ -48,7 +53,11 @@ class StyleNetwork(nn.Module):
         raise NotImplementedError
 
     def forward(
-        self, image: Tensor, texture: Tensor | None = None, origin: Tensor | None = None
+        self,
+        image: Tensor,
+        texture: Tensor | None = None,
+        origin: Tensor | None = None,
+        mix: Tensor | None = None,
     ) -> Tensor:
         """Paint photographs of any size.
 
@@ -60,10 +69,15 @@ class StyleNetwork(nn.Module):
             texture: What the noise is multiplied by, one number, ``(1,)``; None for 1. Without
                 noise it must be None.
             origin: Where in the noise the picture lies, see ``EndlessNoise``.
+            mix: How much of the photograph and of each style, and where, ``(M, K + 1, h, w)`` as
+                ``nst.mix`` has it; M is 1 or B. None for a network without that control, and only
+                for it.
 
         Returns:
             RGB in [0, 1], ``(B, 3, H, W)``, float32 also under autocast.
         """
+        if (mix is None) != (self.styles == 0):
+            raise ValueError(f"a network that mixes {self.styles} styles, mix {mix}")
         height, width = image.shape[-2:]
         x = pad_to_multiple(image, self.size_multiple, self.least_size)
         if self.noise is not None:
@@ -73,13 +87,32 @@ class StyleNetwork(nn.Module):
             x = _join(x, field)
         elif texture is not None:
             raise ValueError("texture for a network without noise")
-        x = self.paint(x)
+        shares = None if mix is None else normalized(mix)
+        if shares is not None and torch.compiler.is_exporting():
+            # Traced with one mix; the node takes one for each picture just as well.
+            shares = shares.expand(image.shape[0], -1, -1, -1)
+        x = self.paint(x, shares)
         if x.dtype in (torch.float16, torch.bfloat16):
             x = x.float()
-        return torch.sigmoid(x)[..., :height, :width]
+        painted = torch.sigmoid(x)[..., :height, :width]
+        if shares is None:
+            return painted
+        # The photograph passes by: norms are blind to exposure and could not give it back.
+        original = shares[:, :1]  # (M, 1, h, w)
+        if not is_global(original):
+            original = resized(original, height, width)
+        return original * image + (1 - original) * painted
 
-    def paint(self, x: Tensor) -> Tensor:
-        """``(B, channels_in, H, W)`` with sides that suit to ``(B, 3, H, W)`` before a sigmoid."""
+    def paint(self, x: Tensor, mix: Tensor | None) -> Tensor:
+        """Paint a picture that suits.
+
+        Args:
+            x: ``(B, channels_in, H, W)`` with sides that suit.
+            mix: For the norms, normalized; None for a network without that control.
+
+        Returns:
+            ``(B, 3, H, W)`` before a sigmoid.
+        """
         raise NotImplementedError
 
 

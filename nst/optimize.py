@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -18,9 +19,11 @@ from torch.nn import functional as F
 from nst.config import OptimizeConfig
 from nst.errors import InferenceError, UsageError
 from nst.footprint import check_memory
+from nst.guidance import Guides, objective_for
 from nst.lbfgs import LBFGS
 from nst.losses import ContentTarget, LossTerms, PerceptualLoss
 from nst.runtime import autocast, choose_precision, is_out_of_memory
+from nst.tiled import TiledObjective
 from nst.weights import VGGWeights
 
 WINDOW = 10
@@ -55,11 +58,12 @@ class OptimizeRecord:
 
 def optimize(
     photograph: Tensor,
-    style: Tensor,
+    styles: Tensor | Sequence[Tensor],
     weights: VGGWeights,
     config: OptimizeConfig,
     *,
     start: Tensor | None = None,
+    guides: Guides | None = None,
 ) -> Iterator[OptimizeRecord]:
     """Paint one photograph and yield a record for each accepted iteration.
 
@@ -69,26 +73,30 @@ def optimize(
 
     Args:
         photograph: RGB in [0, 1], ``(1, 3, H, W)``, in the size of the result.
-        style: RGB in [0, 1], ``(1, 3, h, w)``, on the same device.
+        styles: RGB in [0, 1], ``(1, 3, h, w)``, on the same device; or several, with guides.
         weights: VGG-19.
         config: All other settings.
         start: The picture to begin with when ``config.init`` names a file, any size.
+        guides: Weights and masks of several style images.
 
     Raises:
         ImageError: A picture is too small or the style image is flat.
         InferenceError: The memory is too small; what was yielded until then is worth keeping.
         UsageError: ``init`` asks for a start that was not given; too many scales.
     """
+    styles = [styles] if isinstance(styles, Tensor) else styles
+    style = min(styles, key=lambda image: min(image.shape[-2:]))
     scales = config.scales or scales_for(photograph.shape[-2:], style.shape[-2:])
     _check_coarsest(scales, {"photograph": photograph, "style image": style})
-    check_memory(photograph, style, weights, config)
+    check_memory(photograph, max(styles, key=Tensor.numel), weights, config)
     image = _first_image(photograph, 2 ** (scales - 1), config, start)
     for scale in range(1, scales + 1):
         is_full, factor = False, 2 ** (scales - scale)
-        photo_now, style_now = _reduce(photograph, factor), _reduce(style, factor)
+        photo_now = _reduce(photograph, factor)
         try:
-            criterion = PerceptualLoss.from_config(weights, style_now, config)
-            image = _resize(image, photo_now.shape[-2], photo_now.shape[-1])
+            styles_now = [_reduce(image, factor) for image in styles]
+            criterion = objective_for(weights, styles_now, config, guides)
+            image = resized(image, photo_now.shape[-2], photo_now.shape[-1])
             for record in _one_scale(image, photo_now, criterion, config, scale, scales):
                 yield record
                 image = record.image
@@ -127,7 +135,7 @@ def _one_scale(
     scale: int,
     scales: int,
 ) -> Iterator[OptimizeRecord]:
-    evaluator = _Evaluator(criterion, photograph, config)
+    evaluator = _evaluator(criterion, photograph, config)
     steps = _lbfgs if config.optimizer == "lbfgs" else _adam
     totals: list[float] = []
     for now, evaluations, terms, is_lower in steps(image, evaluator, config):
@@ -153,6 +161,23 @@ def _one_scale(
         )
         if reason:
             return
+
+
+def _evaluator(criterion: PerceptualLoss, photograph: Tensor, config: OptimizeConfig) -> Evaluator:
+    if config.tile and max(photograph.shape[-2:]) > config.tile:
+        dtype = choose_precision(config.precision, photograph.device)
+        return TiledObjective(criterion, photograph, dtype, piece=config.tile)
+    return _Evaluator(criterion, photograph, config)
+
+
+class Evaluator(Protocol):
+    """A picture to the value of the objective and its gradient."""
+
+    terms: LossTerms | None
+    """Of the last picture, detached."""
+
+    def __call__(self, image: Tensor) -> tuple[float, Tensor]:
+        """Return value and gradient."""
 
 
 class _Evaluator:
@@ -184,8 +209,8 @@ _Steps = Iterator[tuple[Tensor, int, LossTerms, bool]]
 """Picture, evaluations, its terms, and whether it is a new picture or no better one was found."""
 
 
-def _lbfgs(image: Tensor, evaluator: _Evaluator, config: OptimizeConfig) -> _Steps:
-    state = LBFGS(evaluator, image, limit=config.evaluations)
+def _lbfgs(image: Tensor, evaluator: Evaluator, config: OptimizeConfig) -> _Steps:
+    state = LBFGS(evaluator, image, history=config.history, limit=config.evaluations)
     terms, is_lower = evaluator.terms, True
     while True:
         assert terms is not None
@@ -195,7 +220,7 @@ def _lbfgs(image: Tensor, evaluator: _Evaluator, config: OptimizeConfig) -> _Ste
             terms = evaluator.terms
 
 
-def _adam(image: Tensor, evaluator: _Evaluator, config: OptimizeConfig) -> _Steps:
+def _adam(image: Tensor, evaluator: Evaluator, config: OptimizeConfig) -> _Steps:
     pixels = image.detach().clamp(0, 1).contiguous().requires_grad_(True)
     optimizer = torch.optim.Adam([pixels], lr=config.learning_rate)
     evaluations = 0
@@ -268,13 +293,14 @@ def _reduced(image: Tensor, factor: int) -> tuple[int, int]:
 
 
 def _reduce(image: Tensor, factor: int) -> Tensor:
-    return _resize(image, *_reduced(image, factor))
+    return resized(image, *_reduced(image, factor))
 
 
-def _resize(image: Tensor, height: int, width: int) -> Tensor:
+def resized(image: Tensor, height: int, width: int) -> Tensor:
+    """Return a picture in another size, ``(1, 3, H, W)``, within [0, 1]."""
     if image.shape[-2:] == (height, width):
         return image
-    resized = F.interpolate(
+    scaled = F.interpolate(
         image, (height, width), mode="bicubic", antialias=True, align_corners=False
     )
-    return resized.clamp(0, 1)
+    return scaled.clamp(0, 1)

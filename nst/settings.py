@@ -36,8 +36,15 @@ it."""
 Provider = Literal["auto", "cpu", "cuda", "tensorrt", "coreml", "dml"]
 """Where ONNX Runtime runs. ``auto``: the best that it lists, TensorRT left out."""
 
+ColorTransfer = Literal["luminance", "statistics"]
+"""How a painting keeps the colours of the photograph: its colour at every place, and the light and
+dark of the painting; or the mean and covariance of its colours."""
+
 MOST_TEXTURE = 3.0
 """How far the noise of a network may be raised above what it was trained with."""
+
+LEAST_BRUSH, MOST_BRUSH = 0.25, 4.0
+"""How fine and how broad strokes can be made after training."""
 
 _KIND_NAMES = {
     int: "a whole number",

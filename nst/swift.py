@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from nst.dimensions import SwiftDimensions
 from nst.layers import ConvLayer, ResidualBlock, RGBUpsample, UpsampleConv
 from nst.network import COLORS, StyleNetwork
-from nst.norm import InstanceNorm
+from nst.norm import norm_of, normed
 
 
 class SwiftNet(StyleNetwork):
@@ -28,21 +28,28 @@ class SwiftNet(StyleNetwork):
 
     Args:
         dimensions: Of the network.
+        styles: That can be mixed, see ``StyleNetwork``.
     """
 
     dimensions: SwiftDimensions
 
-    def __init__(self, dimensions: SwiftDimensions = SwiftDimensions()) -> None:  # noqa: B008
-        super().__init__(dimensions)
+    def __init__(
+        self,
+        dimensions: SwiftDimensions = SwiftDimensions(),  # noqa: B008
+        *,
+        styles: int = 0,
+    ) -> None:
+        super().__init__(dimensions, styles)
         d = dimensions
         self.size_multiple, self.least_size = d.factor, 2 * d.factor
         self.stem = ConvLayer(self.channels_in, d.width, d.kernel, stride=d.factor)
-        self.norm = InstanceNorm(d.width)
-        self.blocks = nn.Sequential(
-            *(ResidualBlock(d.width, kind=d.block, norms=d.norms) for _ in range(d.blocks))
+        self.norm = norm_of(d.width, styles)
+        self.blocks = nn.ModuleList(
+            ResidualBlock(d.width, kind=d.block, norms=d.norms, styles=styles)
+            for _ in range(d.blocks)
         )
         widths = [d.width >> n for n in range(d.doublings + 1)]
-        self.ups = nn.Sequential(*(Enlargement(w, w // 2) for w in widths[:-1]))
+        self.ups = nn.ModuleList(Enlargement(w, w // 2, styles) for w in widths[:-1])
         self.shuffle = 1 if d.head == "direct" else d.factor >> d.doublings
         self.to_rgb: nn.Module
         if d.head == "direct":
@@ -66,11 +73,13 @@ class SwiftNet(StyleNetwork):
         enlarged = [4 * (d.width >> n) / place**2 for n, place in enumerate(places)]
         return int(max(130, 62 + 2.6 * max(enlarged, default=0)))
 
-    def paint(self, x: Tensor) -> Tensor:
+    def paint(self, x: Tensor, mix: Tensor | None) -> Tensor:
         """``(B, channels_in, f h, f w)`` to ``(B, 3, f h, f w)`` before a sigmoid; f the factor."""
-        x = F.relu(self.norm(self.stem(x)))  # (B, C, h, w)
-        x = self.blocks(x)
-        x = self.ups(x)  # (B, C / 2^n, 2^n h, 2^n w)
+        x = F.relu(normed(self.norm, self.stem(x), mix))  # (B, C, h, w)
+        for block in self.blocks:
+            x = block(x, mix)
+        for up in self.ups:
+            x = up(x, mix)  # (B, C / 2^n, 2^n h, 2^n w)
         x = self.to_rgb(x)
         return F.pixel_shuffle(x, self.shuffle) if self.shuffle > 1 else x
 
@@ -78,14 +87,14 @@ class SwiftNet(StyleNetwork):
 class Enlargement(nn.Module):
     """Twice the size, and a norm."""
 
-    def __init__(self, channels_in: int, channels_out: int) -> None:
+    def __init__(self, channels_in: int, channels_out: int, styles: int) -> None:
         super().__init__()
         self.up = UpsampleConv(channels_in, channels_out)
-        self.norm = InstanceNorm(channels_out)
+        self.norm = norm_of(channels_out, styles)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mix: Tensor | None) -> Tensor:
         """``(B, C, H, W)`` to ``(B, C', 2H, 2W)``."""
-        return F.relu(self.norm(self.up(x)))
+        return F.relu(normed(self.norm, self.up(x), mix))
 
 
 def _reach(d: SwiftDimensions) -> int:

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from nst.color import LUMINANCE_WEIGHTS
 from nst.errors import ImageError
 from nst.image import Picture, fit_long_side, load_image, resize_image
 
@@ -41,6 +42,16 @@ def to_uint8(image: Tensor) -> NDArray[np.uint8]:
     """Return RGB in [0, 1], ``(B, 3, H, W)``, as uint8 ``(B, H, W, 3)``, rounded and clipped."""
     rounded = (image.detach() * 255).round().clamp(0, 255).to(torch.uint8)
     return rounded.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+
+
+def with_luminance_of(painted: Tensor, photograph: Tensor) -> Tensor:
+    """Return the photograph with the light and dark of its painting, both ``(B, 3, H, W)``.
+
+    The same as ``nst.color.with_original_colors``, for pictures in [0, 1] of any depth.
+    """
+    weights = painted.new_tensor(LUMINANCE_WEIGHTS)[:, None, None]
+    change = ((painted - photograph) * weights).sum(1, keepdim=True)
+    return (photograph + change).clamp(0, 1)
 
 
 def crop_to_multiple(rgb: NDArray[np.uint8], multiple: int = SIZE_MULTIPLE) -> NDArray[np.uint8]:

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from nst.dimensions import JohnsonDimensions
 from nst.layers import ConvLayer, ResidualBlock, RGBConv, UpsampleConv
 from nst.network import StyleNetwork
-from nst.norm import InstanceNorm
+from nst.norm import norm_of, normed
 
 BLOCKS = 5
 
@@ -31,21 +31,22 @@ class TransformerNet(StyleNetwork):
     Args:
         width: Channels of the first convolution, 32 in the paper; 16 and 8 are faster.
         noise: Deviation of the noise beside the picture; the paper has none.
+        styles: That can be mixed, see ``StyleNetwork``.
     """
 
     size_multiple = 4
     least_size = 8  # below it less than 2x2 is left for the residual blocks, too little to reflect
     reach_px = 60  # 57 px upwards and to the left, 54 downwards, rounded up to the multiple
 
-    def __init__(self, width: int = 32, *, noise: float = 0.0) -> None:
-        super().__init__(JohnsonDimensions(width=width, noise=noise))
+    def __init__(self, width: int = 32, *, noise: float = 0.0, styles: int = 0) -> None:
+        super().__init__(JohnsonDimensions(width=width, noise=noise), styles)
         w = width
-        self.conv1, self.norm1 = ConvLayer(self.channels_in, w, 9), InstanceNorm(w)
-        self.conv2, self.norm2 = ConvLayer(w, 2 * w, 3, stride=2), InstanceNorm(2 * w)
-        self.conv3, self.norm3 = ConvLayer(2 * w, 4 * w, 3, stride=2), InstanceNorm(4 * w)
-        self.blocks = nn.Sequential(*(ResidualBlock(4 * w) for _ in range(BLOCKS)))
-        self.up1, self.norm4 = UpsampleConv(4 * w, 2 * w), InstanceNorm(2 * w)
-        self.up2, self.norm5 = UpsampleConv(2 * w, w), InstanceNorm(w)
+        self.conv1, self.norm1 = ConvLayer(self.channels_in, w, 9), norm_of(w, styles)
+        self.conv2, self.norm2 = ConvLayer(w, 2 * w, 3, stride=2), norm_of(2 * w, styles)
+        self.conv3, self.norm3 = ConvLayer(2 * w, 4 * w, 3, stride=2), norm_of(4 * w, styles)
+        self.blocks = nn.ModuleList(ResidualBlock(4 * w, styles=styles) for _ in range(BLOCKS))
+        self.up1, self.norm4 = UpsampleConv(4 * w, 2 * w), norm_of(2 * w, styles)
+        self.up2, self.norm5 = UpsampleConv(2 * w, w), norm_of(w, styles)
         self.to_rgb = RGBConv(w, 3, 9, bias=True)
 
     @property
@@ -60,13 +61,14 @@ class TransformerNet(StyleNetwork):
         """
         return 34 * self.dimensions.width
 
-    def paint(self, x: Tensor) -> Tensor:
+    def paint(self, x: Tensor, mix: Tensor | None) -> Tensor:
         """``(B, channels_in, 4h, 4w)`` to ``(B, 3, 4h, 4w)`` before a sigmoid."""
-        x = F.relu(self.norm1(self.conv1(x)))  # (B, w, 4h, 4w)
-        x = F.relu(self.norm2(self.conv2(x)))  # (B, 2w, 2h, 2w)
-        x = F.relu(self.norm3(self.conv3(x)))  # (B, 4w, h, w)
-        x = self.blocks(x)
-        x = F.relu(self.norm4(self.up1(x)))  # (B, 2w, 2h, 2w)
-        x = F.relu(self.norm5(self.up2(x)))  # (B, w, 4h, 4w)
+        x = F.relu(normed(self.norm1, self.conv1(x), mix))  # (B, w, 4h, 4w)
+        x = F.relu(normed(self.norm2, self.conv2(x), mix))  # (B, 2w, 2h, 2w)
+        x = F.relu(normed(self.norm3, self.conv3(x), mix))  # (B, 4w, h, w)
+        for block in self.blocks:
+            x = block(x, mix)
+        x = F.relu(normed(self.norm4, self.up1(x), mix))  # (B, 2w, 2h, 2w)
+        x = F.relu(normed(self.norm5, self.up2(x), mix))  # (B, w, 4h, 4w)
         painted: Tensor = self.to_rgb(x)  # (B, 3, 4h, 4w)
         return painted

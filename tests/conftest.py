@@ -223,12 +223,18 @@ def exit_code() -> Callable[..., int | str | None]:
 def few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let an export be compared on the small sizes alone: the tests of the export see the large."""
     from export.parity import Case, Parity, check_parity
+    from nst.contract import Controls
     from nst.network import StyleNetwork
 
     def check(
-        network: StyleNetwork, model: bytes, cases: Sequence[Case], *, source: str
+        network: StyleNetwork,
+        model: bytes,
+        cases: Sequence[Case],
+        *,
+        controls: Controls,
+        source: str,
     ) -> tuple[Parity, ...]:
-        return check_parity(network, model, cases[:3], source=source)
+        return check_parity(network, model, cases[:3], controls=controls, source=source)
 
     monkeypatch.setattr("export.to_onnx.check_parity", check)
 

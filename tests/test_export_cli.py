@@ -51,7 +51,7 @@ def small_cases(monkeypatch: pytest.MonkeyPatch) -> None:
 def traced(monkeypatch: pytest.MonkeyPatch, tiny_model: ModelProto) -> None:
     """Spare a test the seconds of tracing."""
 
-    def copy(network: TransformerNet) -> ModelProto:
+    def copy(network: TransformerNet, controls: str) -> ModelProto:
         model = ModelProto()
         model.CopyFrom(tiny_model)
         return model

@@ -157,7 +157,7 @@ def test_summary_by_hand() -> None:
 @pytest.fixture
 def traced(monkeypatch: pytest.MonkeyPatch, tiny_model: ModelProto) -> None:
     """Spare a test the seconds of tracing."""
-    monkeypatch.setattr(export.to_onnx, "to_model", lambda network: copy_of(tiny_model))
+    monkeypatch.setattr(export.to_onnx, "to_model", lambda network, controls: copy_of(tiny_model))
 
 
 @pytest.mark.usefixtures("traced")
@@ -179,7 +179,7 @@ def test_nothing_is_written_when_parity_fails(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """No new file, no temporary one, and an old one keeps its content even with overwrite."""
-    monkeypatch.setattr(export.to_onnx, "to_model", lambda network: perturbed(tiny_model))
+    monkeypatch.setattr(export.to_onnx, "to_model", lambda network, controls: perturbed(tiny_model))
     path = tmp_path / "tiny.onnx"
     if is_there:
         path.write_bytes(b"old")
@@ -198,7 +198,7 @@ def test_nothing_is_written_when_the_graph_is_wrong(
 ) -> None:
     model = copy_of(tiny_model)
     model.graph.node[0].doc_string = "a.py"
-    monkeypatch.setattr(export.to_onnx, "to_model", lambda network: model)
+    monkeypatch.setattr(export.to_onnx, "to_model", lambda network, controls: model)
     with pytest.raises(ExportError, match="where it was made"):
         export_tiny(tiny_network, tmp_path / "tiny.onnx")
     assert list(tmp_path.iterdir()) == []

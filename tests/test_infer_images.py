@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
@@ -244,21 +243,19 @@ def test_outputs_that_exist_are_refused_before_the_work() -> None:
 
 
 @pytest.mark.parametrize(
-    ("styles", "name"),
+    ("label", "model", "name"),
     [
-        (("starry night",), "starry-night"),
-        (("../../etc/passwd",), "etc-passwd"),
-        (("Große Welle",), "Große-Welle"),
-        (("///",), "styled"),
-        (("x" * 300,), "x" * 64),
-        (("a", "b"), "model"),
+        ("starry night", "model", "starry-night"),
+        ("../../etc/passwd", "model", "etc-passwd"),
+        ("Große Welle", "model", "Große-Welle"),
+        ("///", "model", "model"),
+        ("///", "...", "styled"),
+        ("x" * 300, "model", "x" * 64),
     ],
 )
-def test_the_name_of_a_style_is_made_safe(
-    paint: Stylizer, styles: tuple[str, ...], name: str
-) -> None:
+def test_the_name_of_a_style_is_made_safe(label: str, model: str, name: str) -> None:
     """By hand: it comes from a file of anyone, and becomes a part of a path."""
-    assert style_name(replace(paint.info, styles=styles), Path("some/model.onnx")) == name
+    assert style_name(label, Path(f"some/{model}.onnx")) == name
 
 
 # --- painting ------------------------------------------------------------------------------------

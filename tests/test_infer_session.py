@@ -317,7 +317,7 @@ def test_a_model_of_another_program(changed: Callable[[Change], Path]) -> None:
         ("width", "null", "nst.width"),
         ("training", "[]", "nst.training"),
         ("parity", "{", "nst.parity"),
-        ("controls", '"global"', "run-time controls"),
+        ("controls", '"global"', "its input mix is not that of 1 styles, global"),
         ("controls", '"warp"', "unknown control"),
     ],
 )

@@ -21,8 +21,9 @@ from PIL import Image
 import infer.memory
 from infer.memory import check_memory, largest_size, needed_bytes
 from infer.stylizer import Stylizer
-from nst.color import with_original_colors
+from nst.color import with_matched_colors, with_original_colors
 from nst.contract import ModelInfo
+from nst.enlarge import restored
 from nst.errors import ImageError, InferenceError, PixelLimitError, UsageError
 from nst.image import Picture, fit_long_side, load_image, resize_image
 
@@ -139,10 +140,11 @@ def test_nothing_is_enlarged(
 
 
 def test_the_size_can_be_restored(invert_model: Path, photo: NDArray[np.uint8]) -> None:
-    """By another way round: the reduced painting, enlarged."""
+    """By another way round: the reduced painting, enlarged with the edges of the photograph."""
     small = stylizer(invert_model, size=32)(photo)
     painted = stylizer(invert_model, size=32, restore_size=True)(photo)
-    np.testing.assert_array_equal(painted.rgb, resize_image(small.rgb, 48, 64))
+    expected = restored(small.rgb, resize_image(photo, 24, 32), photo)
+    np.testing.assert_array_equal(painted.rgb, expected)
     assert painted.notes == ("64x48 painted at 32x24 and enlarged again",)
 
 
@@ -170,6 +172,11 @@ def test_alpha_keeps_to_the_picture(
 def test_original_colors(invert_model: Path, photo: NDArray[np.uint8]) -> None:
     painted = stylizer(invert_model, original_colors=True)(photo)
     np.testing.assert_array_equal(painted.rgb, with_original_colors(255 - photo, photo))
+
+
+def test_original_colors_by_their_statistics(invert_model: Path, photo: NDArray[np.uint8]) -> None:
+    paint = stylizer(invert_model, original_colors=True, color_transfer="statistics")
+    np.testing.assert_array_equal(paint(photo).rgb, with_matched_colors(255 - photo, photo))
 
 
 @pytest.mark.parametrize(("strength", "expected"), [(0.0, 100), (0.2, 111), (1.0, 155)])
@@ -336,3 +343,34 @@ def test_styles_of_one_file(invert_model: Path, tmp_path: Path) -> None:
     helper.set_model_props(proto, replace(INFO, styles=("wave",)).to_metadata())
     onnx.save(proto, tmp_path / "other.onnx")
     assert stylizer(tmp_path / "other.onnx").info.styles == ("wave",)
+
+
+@pytest.mark.parametrize(
+    ("brush", "size", "seen"),
+    [(1.0, 64, 64), (2.0, 64, 32), (0.5, 64, 128), (1.0, 32, 32), (2.0, None, 32), (0.5, 16, 32)],
+)
+def test_the_brush_says_what_the_network_sees(
+    invert_model: Path,
+    photo: NDArray[np.uint8],
+    monkeypatch: pytest.MonkeyPatch,
+    brush: float,
+    size: int | None,
+    seen: int,
+) -> None:
+    """By hand: a long side of size / brush, and the picture comes back in its own size, 64x48."""
+    paint, shapes = stylizer(invert_model, brush=brush, size=size), []
+    run = paint.session.run
+
+    def noted(images: NDArray[np.uint8], **controls: Any) -> NDArray[np.uint8]:
+        shapes.append(images.shape)
+        return run(images, **controls)
+
+    monkeypatch.setattr(paint.session, "run", noted)
+    assert paint(photo).rgb.shape == photo.shape
+    assert shapes == [(1, seen * 3 // 4, seen, 3)]
+
+
+@pytest.mark.parametrize("brush", [0.1, 5.0, float("nan")])
+def test_a_brush_out_of_bounds_is_refused(invert_model: Path, brush: float) -> None:
+    with pytest.raises(UsageError, match=r"--brush must be 0\.25 to 4"):
+        stylizer(invert_model, brush=brush)

@@ -34,13 +34,14 @@ def test_settings_are_applied(photo_file: Path, style_file: Path, photo: NDArray
     """48x64 px at a long side of 32 is 24x32; the style image of 48x64 px becomes 32x40 px."""
     canvas = load_canvas(photo_file, style_file, settings(size=32, style_size=43))
     assert canvas.photograph.shape == (1, 3, 24, 32)
-    assert canvas.style.shape == (1, 3, 32, 40)
+    assert [style.shape for style in canvas.styles] == [(1, 3, 32, 40)]
+    assert canvas.guides is None
     assert canvas.start is None
     assert canvas.notes == ()
     np.testing.assert_array_equal(canvas.picture.rgb, photo)
     whole = load_canvas(photo_file, style_file, settings(size=0))
     torch.testing.assert_close(whole.photograph, to_tensor(photo))
-    for image in (canvas.photograph, canvas.style):
+    for image in (canvas.photograph, *canvas.styles):
         assert image.min() >= 0
         assert image.max() <= 1
 
@@ -103,3 +104,72 @@ def test_the_lines_of_the_readme_do_what_the_command_does(
         main(["optimize", "photo.jpg", "style.jpg", "-o", "painted.png", *flags.split()])
     assert caught.value.code in (None, 0), capsys.readouterr().err
     np.testing.assert_array_equal(load_image("painted.png").rgb, ours)
+
+
+def half(path: Path, *, left: bool) -> Path:
+    mask = np.zeros((12, 16), np.uint8)
+    mask[:, : 8 if left else None] = 255
+    if not left:
+        mask[:, :8] = 0
+    Image.fromarray(mask).save(path)
+    return path
+
+
+def test_several_styles_with_weights_and_masks(
+    photo_file: Path, style_file: Path, tmp_path: Path
+) -> None:
+    """By hand: masks in the size of the result, halves of it; shares are weight times area."""
+    masks = [half(tmp_path / f"{left}.png", left=left) for left in (True, False)]
+    styles = [style_file, photo_file]
+    canvas = load_canvas(photo_file, styles, settings(size=32), weights=[3.0, 1.0], masks=masks)
+    assert len(canvas.styles) == 2
+    assert canvas.guides is not None
+    assert canvas.guides.masks is not None
+    assert canvas.guides.masks.shape == (2, 1, 24, 32)
+    left, right = canvas.guides.masks[:, 0, 12]
+    assert (left[3], left[28], right[3], right[28]) == (1, 0, 0, 1)
+    assert canvas.guides.shares() == pytest.approx([0.75, 0.25])
+    plain = load_canvas(photo_file, styles, settings(size=32)).guides
+    assert plain is not None
+    assert plain.shares() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize(
+    ("weights", "masks", "reason"),
+    [
+        ([1.0], [], "1 style weights for 2 style images"),
+        ([0.0, 0.0], [], "not all 0"),
+        ([1.0, -1.0], [], "from 0 on"),
+        ([], ["white"], "1 masks for 2 style images"),
+        ([], ["black", "black"], "all masks are black"),
+    ],
+)
+def test_guides_that_do_not_suit_are_refused(
+    photo_file: Path,
+    style_file: Path,
+    tmp_path: Path,
+    weights: list[float],
+    masks: list[str],
+    reason: str,
+) -> None:
+    for name, grey in (("white", 255), ("black", 0)):
+        Image.new("L", (64, 48), grey).save(tmp_path / f"{name}.png")
+    files = [tmp_path / f"{name}.png" for name in masks]
+    with pytest.raises(UsageError, match=reason):
+        load_canvas(photo_file, [style_file, style_file], settings(), weights=weights, masks=files)
+
+
+def test_a_mask_of_other_proportions_is_refused(
+    photo_file: Path, style_file: Path, tmp_path: Path
+) -> None:
+    Image.new("L", (64, 64), 255).save(tmp_path / "square.png")
+    with pytest.raises(ImageError, match="has other proportions, 64x64"):
+        load_canvas(photo_file, style_file, settings(), masks=[tmp_path / "square.png"])
+
+
+def test_the_style_takes_the_colours_of_the_photograph(photo_file: Path, style_file: Path) -> None:
+    """By definition: the same mean, where nothing is clipped."""
+    config = settings(original_colors=True, color_transfer="statistics")
+    canvas = load_canvas(photo_file, style_file, config)
+    mean = canvas.styles[0].mean((2, 3)) - canvas.photograph.mean((2, 3))
+    assert mean.abs().max() < 0.05

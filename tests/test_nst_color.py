@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from nst.color import blend, with_original_colors
+from nst.color import blend, with_matched_colors, with_original_colors
 
 GENERATOR = np.random.default_rng(5)
 PHOTO = GENERATOR.integers(0, 256, (600, 7, 3)).astype(np.uint8)  # more rows than one strip
@@ -88,3 +88,28 @@ def test_wrong_arguments() -> None:
     for strength in (-0.1, 1.1, float("nan")):
         with pytest.raises(ValueError, match="from 0 to 1"):
             blend(PHOTO, PAINTED, strength)
+
+
+def test_matched_colors_have_the_statistics_of_the_photograph() -> None:
+    """By definition: mean and covariance, where nothing is clipped; ours adds one grey level^2."""
+    random = np.random.default_rng(0)
+    mixing = np.array([[20, 5, 0], [3, 12, 4], [0, 6, 15]])
+    photo = np.rint(random.normal(size=(60, 70, 3)) @ mixing + 120).astype(np.uint8)
+    painted = np.rint(random.normal(size=(50, 40, 3)) * (9, 30, 14) + (90, 140, 110)).astype(
+        np.uint8
+    )
+    found = with_matched_colors(painted, photo).reshape(-1, 3).astype(np.float64)
+    expected = photo.reshape(-1, 3).astype(np.float64)
+    np.testing.assert_allclose(found.mean(0), expected.mean(0), atol=0.3)
+    np.testing.assert_allclose(np.cov(found.T), np.cov(expected.T), atol=0.03 * 500)
+
+
+def test_matched_colors_of_the_photograph_itself_change_nothing() -> None:
+    np.testing.assert_array_equal(with_matched_colors(PHOTO, PHOTO), PHOTO)
+
+
+def test_matched_colors_of_a_picture_of_one_colour() -> None:
+    """By hand: its colour becomes the mean."""
+    found = with_matched_colors(flat(10, 20, 30), PHOTO)
+    mean = np.rint(PHOTO.reshape(-1, 3).mean(0))
+    assert np.abs(found.reshape(-1, 3) - mean).max() <= 1

@@ -68,7 +68,8 @@ def test_what_does_not_fit_is_refused_with_the_size_that_fits(
         check_memory(torch.empty(1, 3, 400, 600), style, tiny_vgg, config)
     message = str(caught.value)
     assert message.startswith("painting 600x400 px takes 0.")
-    assert message.endswith("GB are free, of which 80% may be used; --size 300 fits")
+    advice = "--size 300 fits, or give --tile 768"
+    assert message.endswith(f"GB are free, of which 80% may be used; {advice}")
     big_style = torch.empty(1, 3, 1600, 1800)
     with pytest.raises(InferenceError, match=r"a style image of 1800x1600 px .*; --style-size \d+"):
         check_memory(torch.empty(1, 3, 50, 50), big_style, tiny_vgg, config)

@@ -67,7 +67,7 @@ def test_the_picture_and_the_record(
     assert sorted(path.name for path in out.parent.iterdir()) == ["painted.json", "painted.png"]
     record = json.loads(out.with_suffix(".json").read_text())
     assert record["photograph"] == {"name": "photo.png", "sha256": sha256_of(photo_file)}
-    assert record["style"] == {"name": "Starry Night.png", "sha256": sha256_of(style_file)}
+    assert record["styles"] == [{"name": "Starry Night.png", "sha256": sha256_of(style_file)}]
     assert record["vgg_sha256"] == sha256_of(vgg_file)
     assert record["size"] == [64, 48]
     assert record["settings"]["evaluations"] == 6
@@ -509,3 +509,65 @@ def test_a_style_layer_that_is_named_twice_is_refused(
     code, _, stderr = nst_optimize(photo_file, "-o", tmp_path / "out.png", *layers)
     assert code == 2
     assert "--style-layers names relu1_1 twice" in stderr
+
+
+def test_several_styles_masks_and_own_colours(
+    nst_optimize: Run, photo_file: Path, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    """By hand: what was asked for stands in the record; the colours are the photograph's."""
+    mask = np.zeros((48, 64), np.uint8)
+    mask[:, :32] = 255
+    for name, plane in (("left", mask), ("right", 255 - mask)):
+        Image.fromarray(plane).save(tmp_path / f"{name}.png")
+    given = [tmp_path / "left.png", tmp_path / "right.png"]
+    out = tmp_path / "painted.png"
+    code, _, stderr = nst_optimize(
+        photo_file,
+        photo_file,
+        *("--mask", given[0], "--mask", given[1], "--style-weights", "0.7,0.3"),
+        *("--original-colors", "-o", out),
+    )
+    assert code == 0, stderr
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert [style["name"] for style in record["styles"]] == ["Starry Night.png", "photo.png"]
+    assert record["style_weights"] == [0.7, 0.3]
+    assert [mask["name"] for mask in record["masks"]] == ["left.png", "right.png"]
+    change = load_image(out).rgb.astype(int) - photo
+    inside = (load_image(out).rgb > 2) & (load_image(out).rgb < 253)
+    spread = (change.max(2) - change.min(2))[inside.all(2)]
+    assert spread.max() <= 1  # the same is added to all three
+
+
+def test_a_model_gives_the_start(
+    nst_optimize: Run,
+    photo_file: Path,
+    photo: NDArray[np.uint8],
+    invert_model: Path,
+    tmp_path: Path,
+) -> None:
+    """By hand: the model paints the negative, and one evaluation changes nothing."""
+    out = tmp_path / "painted.png"
+    code, _, stderr = nst_optimize(
+        photo_file, "--init-model", invert_model, "--evaluations", "1", "-o", out
+    )
+    assert code == 0, stderr
+    np.testing.assert_array_equal(load_image(out).rgb, 255 - photo)
+    record = json.loads(out.with_suffix(".json").read_text())
+    assert record["init_model"]["name"] == "invert.onnx"
+    assert record["settings"]["init"] == "model"
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--style-weights", "0.7,x"), "--style-weights 0.7,x: write numbers, as in 0.7,0.3"),
+        (("--style-weights", "1,2"), "2 style weights for 1 style images"),
+        (("--init-model", "m.onnx", "--init", "noise"), "--init and --init-model exclude"),
+    ],
+)
+def test_controls_that_do_not_suit_are_refused(
+    nst_optimize: Run, photo_file: Path, tmp_path: Path, words: tuple[str, ...], reason: str
+) -> None:
+    code, stdout, stderr = nst_optimize(photo_file, *words, "-o", tmp_path / "painted.png")
+    assert (code, stdout) == (2, "")
+    assert reason in stderr

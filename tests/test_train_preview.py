@@ -17,7 +17,11 @@ class Negative(TransformerNet):
     """Paints the negative."""
 
     def forward(
-        self, image: Tensor, texture: Tensor | None = None, origin: Tensor | None = None
+        self,
+        image: Tensor,
+        texture: Tensor | None = None,
+        origin: Tensor | None = None,
+        mix: Tensor | None = None,
     ) -> Tensor:
         return 1 - image
 
@@ -27,7 +31,7 @@ def test_the_layout_by_hand() -> None:
     random = np.random.default_rng(0)
     photos = [random.integers(0, 256, (16, 24, 3), dtype=np.uint8) for _ in range(2)]
     style = np.full((50, 40, 3), (10, 200, 90), np.uint8)
-    strip = preview_strip(Negative(8), photos, style)
+    strip = preview_strip(Negative(8), photos, {0: style})
     assert strip.shape == (2 * 16 + GAP_PX, 3 * 24 + 2 * GAP_PX, 3)
     assert strip.dtype == np.uint8
     for row, photo in enumerate(photos):
@@ -47,7 +51,7 @@ def test_the_style_fills_its_place(shape: tuple[int, int]) -> None:
     style = np.zeros((*shape, 3), np.uint8)
     top, left = shape[0] // 4, shape[1] // 4
     style[top:-top, left:-left] = 200
-    swatch = preview_strip(Negative(8), [photo], style)[:, 24 + GAP_PX :][:, :24]
+    swatch = preview_strip(Negative(8), [photo], {0: style})[:, 24 + GAP_PX :][:, :24]
     assert swatch.shape == (16, 24, 3)
     assert swatch[8, 12].min() > 180  # not 200 everywhere: the filter rings at edges
 
@@ -56,20 +60,20 @@ def test_the_style_fills_its_place(shape: tuple[int, int]) -> None:
 def test_the_mode_of_the_network_is_left_as_it_was(is_training: bool) -> None:
     network = TransformerNet(8).train(is_training)
     photo = np.zeros((16, 16, 3), np.uint8)
-    preview_strip(network, [photo], photo)
+    preview_strip(network, [photo], {0: photo})
     assert network.training is is_training
     assert all(parameter.grad is None for parameter in network.parameters())
 
 
 def test_the_mode_is_put_back_after_an_error() -> None:
     class Broken(TransformerNet):
-        def paint(self, x: Tensor) -> Tensor:
+        def paint(self, x: Tensor, mix: Tensor | None) -> Tensor:
             raise RuntimeError("out of memory")
 
     network = Broken(8).train()
     photo = np.zeros((16, 16, 3), np.uint8)
     with pytest.raises(RuntimeError):
-        preview_strip(network, [photo], photo)
+        preview_strip(network, [photo], {0: photo})
     assert network.training
 
 

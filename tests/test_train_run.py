@@ -32,8 +32,8 @@ def run_in(folder: Path, config: TrainConfig = CONFIG) -> Run:
     return Run(
         folder=folder,
         config=config,
-        style_name="night",
-        style_sha256="a" * 64,
+        styles=["night"],
+        style_sha256=["a" * 64],
         data=["photos"],
         data_identity="b" * 64,
         vgg_sha256="c" * 64,
@@ -84,10 +84,10 @@ def test_config_toml_holds_the_settings(tmp_path: Path) -> None:
     style.write_bytes(b"the very bytes")
     folder = tmp_path / "run"
     folder.mkdir()
-    run_in(folder).begin(style)
+    run_in(folder).begin([style])
     text = (folder / "config.toml").read_text()
     assert from_toml(TrainConfig, text, source="config.toml") == CONFIG
-    assert run_in(folder).style_file == folder / "style.png"
+    assert run_in(folder).style_file(0) == folder / "style.png"
     assert (folder / "style.png").read_bytes() == b"the very bytes"
 
 
@@ -95,7 +95,7 @@ def test_a_model_that_is_called_style_is_not_taken_for_the_style_image(tmp_path:
     """By hand: style.png makes a run whose model is called style.onnx, before .png in the list."""
     for name in ("style.onnx", "style.png"):
         (tmp_path / name).write_bytes(b"")
-    assert run_in(tmp_path).style_file == tmp_path / "style.png"
+    assert run_in(tmp_path).style_file(0) == tmp_path / "style.png"
 
 
 def test_a_style_image_without_a_suffix_is_found(tmp_path: Path) -> None:
@@ -103,8 +103,8 @@ def test_a_style_image_without_a_suffix_is_found(tmp_path: Path) -> None:
     style.write_bytes(b"x")
     folder = tmp_path / "run"
     folder.mkdir()
-    run_in(folder).begin(style)
-    assert run_in(folder).style_file.read_bytes() == b"x"
+    run_in(folder).begin([style])
+    assert run_in(folder).style_file(0).read_bytes() == b"x"
 
 
 def log_of(steps: list[int]) -> str:

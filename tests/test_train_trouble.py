@@ -34,7 +34,13 @@ class Moody(PerceptualLoss):
     is_bad: bool = False
     most: int = 99
 
-    def forward(self, output: torch.Tensor, target: ContentTarget) -> LossTerms:
+    def forward(
+        self,
+        output: torch.Tensor,
+        target: ContentTarget,
+        which: torch.Tensor | None = None,
+        style_share: torch.Tensor | None = None,
+    ) -> LossTerms:
         if len(output) > self.most:
             raise torch.OutOfMemoryError("no more memory")
         terms = super().forward(output, target)
@@ -179,7 +185,9 @@ def make_bad(monkeypatch: pytest.MonkeyPatch, calls: Collection[int]) -> None:
     forward = PerceptualLoss.forward
     count = 0
 
-    def moody(self: PerceptualLoss, output: torch.Tensor, target: ContentTarget) -> LossTerms:
+    def moody(
+        self: PerceptualLoss, output: torch.Tensor, target: ContentTarget, *more: None
+    ) -> LossTerms:
         nonlocal count
         count += 1
         return forward(self, output * (torch.nan if count in calls else 1.0), target)

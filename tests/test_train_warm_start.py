@@ -45,8 +45,8 @@ def run_folder(learner: Learner, tmp_path: Path) -> Path:
     run = Run(
         folder=tmp_path,
         config=CONFIG,
-        style_name="night",
-        style_sha256="a" * 64,
+        styles=["night"],
+        style_sha256=["a" * 64],
         data=["photos"],
         data_identity="b" * 64,
         vgg_sha256="c" * 64,

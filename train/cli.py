@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -37,7 +37,13 @@ PLACES = ("vgg", "device")
 def train(
     settings: TrainConfig,
     ctx: typer.Context,
-    style: Annotated[Path | None, typer.Argument(help="The style image.")] = None,
+    styles: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="STYLE...",
+            help="The style image; several make one network that mixes them at run time.",
+        ),
+    ] = None,
     data: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,6 +71,14 @@ def train(
             min=1,
         ),
     ] = None,
+    add: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--add",
+            help="Add this style to the model that --init names, and train what is its own alone;"
+            " several times for several. --thaw trains the whole network for all styles.",
+        ),
+    ] = None,
     resume: Annotated[
         Path | None, typer.Option("--resume", help="Go on with this run folder.")
     ] = None,
@@ -73,7 +87,7 @@ def train(
     ),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> Path:
-    """Train a network for one style image on photographs.
+    """Train a network for a style image, or for several, on photographs.
 
     Makes runs/<style>-<n>/ with checkpoints, a log, previews and, at the end, the ONNX file.
     Several GPUs: torchrun --nproc-per-node 8 -m train STYLE --data FOLDER ...
@@ -82,8 +96,10 @@ def train(
     from train.setup import new_session, resumed_session
 
     if resume is not None:
-        _refuse_other_settings(style, ctx)
-    elif style is None:
+        _refuse_other_settings([*(styles or ()), *(add or ())], ctx)
+    elif styles and add:
+        raise UsageError("--add takes the new styles: leave out the style images before it")
+    elif not styles and not add:
         raise UsageError("a style image is missing: nst train STYLE --data FOLDER")
 
     with joined_ranks() as ranks:
@@ -99,11 +115,18 @@ def train(
                 resume, data=data, places=places, reading=reading, ranks=ranks
             )
         else:
-            assert style is not None
             if not data:
                 reading.announce(NO_DATA)
                 data = [SYNTHETIC]
-            session = new_session(style, data, settings, runs=runs, reading=reading, ranks=ranks)
+            session = new_session(
+                styles or add or (),
+                data,
+                settings,
+                runs=runs,
+                reading=reading,
+                ranks=ranks,
+                adds=bool(add),
+            )
         run_session(session)
     if ranks.is_first and as_json:
         result_json({"run": str(session.run.folder), "step": session.learner.step})
@@ -171,9 +194,9 @@ def _show_nothing(label: str, total: float | None) -> Iterator[Progress]:
     yield Nothing()
 
 
-def _refuse_other_settings(style: Path | None, ctx: typer.Context) -> None:
+def _refuse_other_settings(styles: Sequence[Path], ctx: typer.Context) -> None:
     """A resumed run keeps its settings; only places may be named anew."""
-    given = [] if style is None else [str(style)]
+    given = [str(style) for style in styles]
     places = {f"--{name}" for name in PLACES}
     given += [flag for flag in given_flags(TrainConfig, ctx, ["runs"]) if flag not in places]
     if given:

@@ -45,6 +45,15 @@ class TrainConfig(ObjectiveConfig):
         flags=("--density", "--style-size"),
     )
     size: int = setting(256, "Side of the training crops, px.", low=64, high=1024)
+    mix: bool = setting(
+        False,
+        "Train the control of the strength also for one style; a network of several styles has it"
+        " always, with that of the styles.",
+        flags=("--mix",),
+    )
+    thaw: bool = setting(
+        False, "With --add: train all of the network, for all its styles.", flags=("--thaw",)
+    )
     shards: int | None = setting(
         None, "Parquet files to take of each --data, from the first on; default all.", low=1
     )
@@ -85,6 +94,12 @@ class TrainConfig(ObjectiveConfig):
         2.0,
         "Weight of the share of variance that repeats itself with twice the network's stride, in"
         " small windows; 0 lets it hatch flat areas.",
+        low=0,
+    )
+    stability: float = setting(
+        0.0,
+        "Weight of steadiness: photographs that are moved a little shall take their strokes with"
+        " them. 10 for films; costs one more pass of the network a step, nothing at run time.",
         low=0,
     )
     precision: Precision = setting(

@@ -7,14 +7,16 @@ nothing: the fused optimiser reads that as a flag on the device, and the record 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, cast
 
 import torch
 from torch import Tensor, nn
 
+from nst.folding import norm_parameters
 from nst.functional import lattice_loss
 from nst.losses import LEAST_CONTRAST, LossTerms, PerceptualLoss
 from nst.nets import build_network
@@ -23,6 +25,8 @@ from nst.noise import origin_of
 from nst.runtime import autocast, is_out_of_memory
 from nst.tensors import as_rgb
 from train.config import TrainConfig
+from train.mixes import Draw, Mixes
+from train.stability import stability_loss
 
 GREATEST_NORM = 1e5
 """A gradient beyond this is as bad as one that is not finite: a thousand times what is usual, it
@@ -42,6 +46,9 @@ class StepRecord:
     """Steps so far that changed nothing because their gradient was not finite; int64 scalar."""
     skipped_in_a_row: Tensor
     """How many of them are the last ones; int64 scalar."""
+    which: Tensor | None = None
+    """The style of each photograph, by its place among those that are trained, int64 ``(B,)``, of a
+    network that mixes several."""
     notes: tuple[str, ...] = ()
     """What a caller must say aloud."""
 
@@ -55,36 +62,48 @@ class Learner:
         optimizer: Fused Adam over its parameters.
         step: Steps done.
         lattice_weight: Of ``nst.functional.lattice_loss``, beside the objective.
+        stability: Weight of ``train.stability.stability_loss``.
         rate_factor: What the learning rate is multiplied by; lowered after trouble.
         micro_batch: Photographs that go through the network at once; None for the whole batch.
+        mixes: Which styles it is asked for, of a network that mixes several.
         skipped: See ``StepRecord``.
         skipped_in_a_row: See ``StepRecord``.
         parallel: The network as it is called; wrapped where several processes share a training.
+        drawn: What the last step was asked for, of a network that mixes several styles.
     """
 
     network: StyleNetwork
     optimizer: torch.optim.Adam
     lattice_weight: float = 0.0
+    stability: float = 0.0
     step: int = 0
     rate_factor: float = 1.0
     micro_batch: int | None = None
+    mixes: Mixes | None = None
 
     def __post_init__(self) -> None:
         device = next(self.network.parameters()).device
         self.skipped = torch.zeros((), dtype=torch.int64, device=device)
         self.skipped_in_a_row = torch.zeros((), dtype=torch.int64, device=device)
         self.parallel: nn.Module = self.network
+        self.drawn: Draw | None = None
 
     @classmethod
-    def new(cls, config: TrainConfig, device: torch.device) -> Learner:
-        """Make a network with random weights from the seed, and its optimiser."""
+    def new(cls, config: TrainConfig, device: torch.device, mixes: Mixes | None = None) -> Learner:
+        """Make a network with random weights from the seed, and its optimiser.
+
+        Where not all styles are drawn, only the norms of those that are can change.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
-            network = build_network(config.dimensions)
+            network = build_network(config.dimensions, mixes.styles if mixes else 0)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        if mixes is not None and len(mixes.drawn) < mixes.styles:
+            _freeze_all_but(network, mixes.drawn)
         betas = (0.9, config.beta2)
-        optimizer = torch.optim.Adam(network.parameters(), lr=0.0, betas=betas, fused=True)
-        return cls(network, optimizer, config.lattice_weight)
+        learnt = [p for p in network.parameters() if p.requires_grad]
+        optimizer = torch.optim.Adam(learnt, lr=0.0, betas=betas, fused=True)
+        return cls(network, optimizer, config.lattice_weight, config.stability, mixes=mixes)
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -107,8 +126,8 @@ class Learner:
 
     @property
     def parameter_names(self) -> list[str]:
-        """Names of the parameters in the order of the optimiser."""
-        return [name for name, _ in self.network.named_parameters()]
+        """Names of the parameters that are learnt, in the order of the optimiser."""
+        return [name for name, p in self.network.named_parameters() if p.requires_grad]
 
 
 class RateConfig(Protocol):
@@ -182,7 +201,8 @@ def fit(
             rate,
             learner.skipped.clone(),
             learner.skipped_in_a_row.clone(),
-            tuple(notes),
+            which=learner.drawn.which if learner.drawn else None,
+            notes=tuple(notes),
         )
 
 
@@ -225,23 +245,48 @@ def backward(
     size = learner.micro_batch or len(crops)
     has_noise = learner.network.noise is not None
     origin = origin_of(learner.step, crops.device) if has_noise else None
+    draw = learner.mixes.at(learner.step, crops.device) if learner.mixes else None
+    learner.drawn = draw
     parts = []
     for start in range(0, len(crops), size):
+        piece = slice(start, start + size)
         is_last = start + size >= len(crops)
-        photographs = as_rgb(crops[start : start + size], dtype=learner.dtype)  # (b, 3, S, S)
+        photographs = as_rgb(crops[piece], dtype=learner.dtype)  # (b, 3, S, S)
+        which = style_share = mix = None
+        if draw is not None:
+            which, style_share, mix = draw.which[piece], 1 - draw.original[piece], draw.mix[piece]
         with _exchange(learner.parallel, is_last=is_last):
             with autocast(photographs.device, dtype):
-                target = criterion.content_target(photographs)
-                painted = learner.parallel(photographs, origin=origin)
-                terms: LossTerms = criterion(painted, target)
+                target = criterion.content_target(photographs, which)
+                paint = partial(learner.parallel, origin=origin, mix=mix)
+                painted = paint(photographs)
+                terms: LossTerms = criterion(painted, target, which, style_share)
             weighted = terms.per_picture
             if learner.lattice_weight:
                 lattice = lattice_loss(painted, 2 * learner.network.size_multiple)
                 weighted = weighted + learner.lattice_weight * lattice
+            if learner.stability:
+                with autocast(photographs.device, dtype):
+                    unsteady = stability_loss(paint, photographs, painted, learner.step)
+                weighted = weighted + learner.stability * unsteady
             weighted = weighted * _has_structure(photographs)
             (weighted.sum() / len(crops)).backward()  # type: ignore[no-untyped-call]
         parts.append(terms.detach())
     return LossTerms.join(parts)
+
+
+def _freeze_all_but(network: StyleNetwork, styles: Sequence[int]) -> None:
+    """Let nothing learn but the scales and shifts of some styles; the others keep every bit.
+
+    Adam leaves alone what has had no gradient from the start.
+    """
+    norms = norm_parameters(network)
+    for name, parameter in network.named_parameters():
+        parameter.requires_grad_(name in norms)
+        if name in norms:
+            is_learnt = torch.zeros(len(parameter), 1, device=parameter.device)
+            is_learnt[[1 + style for style in styles]] = 1.0
+            parameter.register_hook(partial(torch.mul, is_learnt))  # type: ignore[no-untyped-call]
 
 
 def _has_structure(photographs: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from nst.files import atomic_write
 from nst.image import encode_image, resize_image
+from nst.mix import pure
 from nst.network import StyleNetwork
 from nst.tensors import to_tensor, to_uint8
 
@@ -18,35 +19,51 @@ GAP_PX = 4
 
 
 def preview_strip(
-    network: StyleNetwork, photographs: Sequence[NDArray[np.uint8]], style: NDArray[np.uint8]
+    network: StyleNetwork,
+    photographs: Sequence[NDArray[np.uint8]],
+    styles: Mapping[int, NDArray[np.uint8]],
 ) -> NDArray[np.uint8]:
     """Paint photographs and lay each beside the style image and its result.
 
     Args:
         network: Used in evaluation mode, left in the mode it was in.
         photographs: uint8 ``(H, W, 3)``, all of one size.
-        style: uint8 ``(h, w, 3)``, any size.
+        styles: Style images, uint8 ``(h, w, 3)``, any size, by their number in the network.
 
     Returns:
-        uint8, one row for each photograph: photograph, style, result.
+        uint8. Of one style a row for each photograph: photograph, style, result. Of several a row
+        of style images, and below it a row for each photograph: photograph, results.
     """
     height, width = photographs[0].shape[:2]
-    swatch = fill_frame(style, height, width)
-    device = next(network.parameters()).device
+    swatches = [fill_frame(style, height, width) for style in styles.values()]
     was_training = network.training
     network.eval()
     try:
-        with torch.inference_mode():
-            painted = [to_uint8(network(to_tensor(photo, device)))[0] for photo in photographs]
+        painted = [[_painted(network, photo, style) for style in styles] for photo in photographs]
     finally:
         network.train(was_training)
+    pairs = zip(photographs, painted, strict=True)
+    if len(swatches) == 1:
+        return _laid([[photo, *swatches, *results] for photo, results in pairs])
+    empty = np.full((height, width, 3), 255, np.uint8)
+    return _laid([[empty, *swatches], *([photo, *results] for photo, results in pairs)])
+
+
+def _painted(network: StyleNetwork, photograph: NDArray[np.uint8], style: int) -> NDArray[np.uint8]:
+    device = next(network.parameters()).device
+    mix = pure(network.styles, style).to(device) if network.styles else None
+    with torch.inference_mode():
+        painted: NDArray[np.uint8] = to_uint8(network(to_tensor(photograph, device), mix=mix))[0]
+    return painted
+
+
+def _laid(rows: Sequence[Sequence[NDArray[np.uint8]]]) -> NDArray[np.uint8]:
+    """Lay pictures of one size in rows, with white between them."""
+    height = rows[0][0].shape[0]
     gap = np.full((height, GAP_PX, 3), 255, np.uint8)
-    rows = [
-        np.concatenate([photo, gap, swatch, gap, result], axis=1)
-        for photo, result in zip(photographs, painted, strict=True)
-    ]
-    line = np.full((GAP_PX, rows[0].shape[1], 3), 255, np.uint8)
-    return np.concatenate([part for row in rows for part in (row, line)][:-1], axis=0)
+    wide = [np.concatenate([p for part in row for p in (part, gap)][:-1], axis=1) for row in rows]
+    line = np.full((GAP_PX, wide[0].shape[1], 3), 255, np.uint8)
+    return np.concatenate([part for row in wide for part in (row, line)][:-1], axis=0)
 
 
 def save_preview(path: Path, strip: NDArray[np.uint8]) -> None:

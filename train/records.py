@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -38,6 +38,8 @@ class LogLine:
     """Steps so far without a finite gradient."""
     images_per_s: float
     elapsed_s: float
+    styles: Mapping[str, float] = field(default_factory=dict)
+    """S of each style since the last line, by name; empty where there is one."""
 
     @classmethod
     def of(
@@ -47,6 +49,7 @@ class LogLine:
         images_per_s: float,
         elapsed_s: float,
         mean: Callable[[Tensor], Tensor] = lambda values: values,
+        styles: Mapping[str, float] | None = None,
     ) -> LogLine:
         """Turn a record into numbers; of a step that was skipped some are not finite.
 
@@ -55,6 +58,7 @@ class LogLine:
             images_per_s: Of all processes together.
             elapsed_s: Since the training began or went on.
             mean: Averages over the processes that share the training.
+            styles: S of each style.
         """
         terms = record.terms
         each = (terms.total, terms.content.mean(), terms.style.mean(), terms.total_variation.mean())
@@ -70,6 +74,7 @@ class LogLine:
             skipped=int(record.skipped),
             images_per_s=images_per_s,
             elapsed_s=elapsed_s,
+            styles=styles or {},
         )
 
     def __str__(self) -> str:
@@ -85,12 +90,46 @@ def append_line(path: Path, line: DataclassInstance) -> None:
     Raises:
         OutputError: The disk is full.
     """
-    values = {name: _or_null(value) for name, value in asdict(line).items()}
+    values = {
+        name: {key: _or_null(part) for key, part in value.items()}
+        if isinstance(value, dict)
+        else _or_null(value)
+        for name, value in asdict(line).items()
+    }
     try:
         with path.open("a") as file:
             file.write(json.dumps(values) + "\n")
     except OSError as error:
         raise OutputError(f"{path}: cannot be written, {describe(error)}") from error
+
+
+class Tally:
+    """Adds up S of each style over some steps; nothing waits for the device before ``take``.
+
+    Args:
+        styles: Their names.
+        device: Of the records.
+    """
+
+    def __init__(self, styles: Sequence[str], device: torch.device) -> None:
+        self._styles = styles
+        self._sums = torch.zeros(2, len(styles), device=device)
+
+    def add(self, record: StepRecord) -> None:
+        """Add the photographs of one step that were painted in full strength."""
+        share, which = record.terms.style_share, record.which
+        if share is None or which is None:
+            return
+        is_full = (share == 1).float()
+        values = torch.stack((is_full * record.terms.style.float(), is_full))
+        self._sums.index_add_(1, which, values.nan_to_num())
+
+    def take(self) -> dict[str, float]:
+        """Return the means, of the styles that came, and begin anew."""
+        sums, counts = self._sums.tolist()
+        self._sums.zero_()
+        values = zip(self._styles, sums, counts, strict=True)
+        return {name: value / count for name, value, count in values if count}
 
 
 class Stopwatch:
@@ -142,6 +181,8 @@ class Board:
         """Add the figures of one step."""
         for name in ("total", "content", "style", "total_variation", "learning_rate"):
             self._writer.add_scalar(name, getattr(line, name), line.step)
+        for style, value in line.styles.items():
+            self._writer.add_scalar(f"style/{style}", value, line.step)
 
     def add_preview(self, step: int, strip: NDArray[np.uint8]) -> None:
         """Add a preview strip, uint8 ``(H, W, 3)``."""
@@ -182,9 +223,12 @@ def save_loss_plot(path: Path, log: Path) -> None:
     for name, label in (("total", "J"), ("content", "content C"), ("style", "style S")):
         values = [math.nan if line[name] is None else line[name] for line in lines]
         axes.plot(steps, _smooth(values), label=label)
+    for name in dict.fromkeys(name for line in lines for name in line.get("styles", {})):
+        told = [(line["step"], line["styles"][name]) for line in lines if name in line["styles"]]
+        axes.plot([s for s, _ in told], _smooth([v for _, v in told]), lw=0.8, label=f"S {name}")
     axes.set(xlabel="step", ylabel="loss (mean of 20 lines)", yscale="log")
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(fontsize="small", ncols=2)
     with atomic_write(path) as file:
         figure.savefig(file, format="png", dpi=100)
 

@@ -2,7 +2,7 @@
 
 runs/<style>-<n>/
   config.toml            the settings, for people
-  style.jpg              the style image as it was given
+  style.jpg              the style image as it was given; of several style-1.jpg, style-2.jpg ...
   last.safetensors       the newest checkpoint; prev.safetensors is the one before
   log.jsonl              one line every few steps
   preview-000500.jpg     photographs, style image, results
@@ -17,9 +17,9 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +34,9 @@ from nst.checkpoint import (
     optimizer_tensors,
     restore_optimizer,
     save_checkpoint,
+    styles_of,
 )
-from nst.contract import safe_name
+from nst.contract import joint_name, safe_name
 from nst.errors import CheckpointError, OutputError
 from nst.files import atomic_write, describe
 from nst.settings import from_dict, to_toml
@@ -53,8 +54,14 @@ class Run:
 
     folder: Path
     config: TrainConfig
-    style_name: str
-    style_sha256: str
+    styles: list[str]
+    """Names of all styles of the network."""
+    style_sha256: list[str]
+    """Of their image files."""
+    sketches: list[str] = field(default_factory=list)
+    """What they look like, see ``nst.critic``."""
+    added: int = 0
+    """How many of them, the last ones, a network was given that had the others already."""
     data: list[str]
     """The photographs as they were given, in their order."""
     data_identity: str
@@ -62,11 +69,32 @@ class Run:
     loss_network: str = "VGG-19"
 
     @property
-    def style_file(self) -> Path:
-        """The run's own copy of the style image."""
+    def name(self) -> str:
+        """Of the folder and the model: ``starry-night``, ``starry-night-and-2-more``."""
+        return joint_name(self.styles)
+
+    @property
+    def drawn(self) -> list[int]:
+        """Numbers of the styles that are trained."""
+        is_frozen = self.added and not self.config.thaw
+        return list(range(len(self.styles)))[-self.added if is_frozen else 0 :]
+
+    @property
+    def drawn_styles(self) -> list[str]:
+        """Names of the styles that are trained."""
+        return [self.styles[number] for number in self.drawn]
+
+    @property
+    def style_files(self) -> list[Path]:
+        """The run's own copies of the images of the styles that are trained."""
+        return [self.style_file(number) for number in self.drawn]
+
+    def style_file(self, number: int) -> Path:
+        """Return the run's own copy of one style image."""
+        stem = _stem_of(number, len(self.styles))
         # A style image that is called style.png makes a model that is called style.onnx.
-        copies = [path for path in self.folder.glob("style.*") if path.suffix != ".onnx"]
-        return min(copies, default=self.folder / "style")
+        copies = [path for path in self.folder.glob(f"{stem}.*") if path.suffix != ".onnx"]
+        return min(copies, default=self.folder / stem)
 
     @property
     def log_file(self) -> Path:
@@ -80,20 +108,19 @@ class Run:
     @property
     def identity(self) -> dict[str, str]:
         """What a run that is resumed must find unchanged."""
-        return {
-            "style": self.style_sha256,
-            "--data": self.data_identity,
-            "--vgg": self.vgg_sha256,
-        }
+        styles = [self.style_sha256[number] for number in self.drawn]
+        return identity_of(styles, self.data_identity, self.vgg_sha256)
 
-    def begin(self, style: Path) -> None:
-        """Fill a new folder: the settings and a copy of the style image.
+    def begin(self, styles: Sequence[Path]) -> None:
+        """Fill a new folder: the settings and copies of the style images that are trained.
 
         Raises:
             OutputError: The disk is full.
         """
-        with atomic_write(self.folder / f"style{style.suffix.lower()}") as file:
-            file.write(style.read_bytes())
+        for number, style in zip(self.drawn, styles, strict=True):
+            name = _stem_of(number, len(self.styles)) + style.suffix.lower()
+            with atomic_write(self.folder / name) as file:
+                file.write(style.read_bytes())
         self.save_config()
 
     def save_config(self) -> None:
@@ -117,8 +144,11 @@ class Run:
             "skipped_in_a_row": int(learner.skipped_in_a_row),
             "config": dataclasses.asdict(self.config),
             "dimensions": dataclasses.asdict(learner.network.dimensions),
-            "style_name": self.style_name,
+            "mixed_styles": learner.network.styles,
+            "styles": self.styles,
             "style_sha256": self.style_sha256,
+            "sketches": self.sketches,
+            "added": self.added,
             "data": self.data,
             "data_identity": self.data_identity,
             "vgg_sha256": self.vgg_sha256,
@@ -162,9 +192,21 @@ def style_name_of(path: Path) -> str:
     return safe_name(path.stem.lower()) or "style"
 
 
+def _stem_of(number: int, styles: int) -> str:
+    return "style" if styles == 1 else f"style-{number + 1}"
+
+
+def identity_of(styles: Sequence[str], data: str, vgg: str) -> dict[str, str]:
+    """Return the hashes of everything that goes into a training, by what they are of."""
+    named = {f"style {n}" if n > 1 else "style": value for n, value in enumerate(styles, start=1)}
+    return named | {"--data": data, "--vgg": vgg}
+
+
 def run_of(folder: Path, header: Mapping[str, Any]) -> Run:
     """Rebuild a run from the header of its checkpoint."""
     names = {f.name for f in dataclasses.fields(Run)} - {"folder", "config"}
+    styles, hashes = styles_of(header, source=folder)
+    header = {"added": 0, "sketches": [], **header, "styles": styles, "style_sha256": hashes}
     try:
         settings = BEFORE_THEY_WERE_SETTINGS | header["config"]
         config = from_dict(TrainConfig, settings, source=str(folder))

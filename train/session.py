@@ -23,10 +23,12 @@ from train.feed import Feed
 from train.loop import Learner, StepRecord, compile_step, fit
 from train.preview import preview_strip
 from train.reading import Reading
-from train.records import LogLine, Stopwatch, elapsed_in
+from train.records import LogLine, Stopwatch, Tally, elapsed_in
 from train.run import Run, cut_log, restore
 
 PREVIEW_PHOTOGRAPHS = 4
+PREVIEW_OF_SEVERAL = 2
+"""Photographs that are painted in every one of several styles."""
 CHECK_EVERY = 10
 """Steps between looks at whether gradients were finite; a look waits for the device."""
 SKIPS_ALLOWED = 3
@@ -46,7 +48,8 @@ class Session:
     criterion: PerceptualLoss
     photographs: Photographs
     feed: Feed
-    style: Picture
+    styles: Sequence[Picture]
+    """Images of the styles that are trained, in the order of the run."""
     device: torch.device
     dtype: torch.dtype
     reading: Reading
@@ -68,11 +71,27 @@ class Session:
         return [
             self.criterion.describe(),
             f"{describe(self.device, self.dtype)}{how}; network {network.dimensions.name},"
-            f" {parameters:,} parameters",
+            f" {parameters:,} parameters{self._learnt()}",
+            *self._about_styles(),
             f"{len(self.photographs)} photographs; {config.length} steps of {self.batch} at"
             f" {config.size} px, from step {self.learner.step}; run folder {self.run.folder}",
             self.feed.describe(),
         ]
+
+    def _learnt(self) -> str:
+        """Say how many parameters change, where not all do."""
+        network, learnt = self.learner.network, len(self.run.drawn)
+        if learnt == network.styles or not network.styles:
+            return ""
+        rows = sum(p[0].numel() for p in network.parameters() if p.requires_grad)
+        return f", of which {learnt * rows:,} learn"
+
+    def _about_styles(self) -> list[str]:
+        """Say which styles are trained, where the network mixes them."""
+        if not self.learner.network.styles:
+            return []
+        names = ", ".join(self.run.drawn_styles)
+        return [f"styles: {names}; each in turn, one in three at less than full strength"]
 
     @property
     def is_compiled(self) -> bool:
@@ -133,6 +152,7 @@ class Session:
         config = self.run.config
         before_s = elapsed_in(self.run.log_file)
         watch = Stopwatch(self.learner.step, self.batch, before_s=before_s)
+        tally = Tally(self.run.drawn_styles, self.device)
         batches = self.feed.batches(self.learner.step, config.length)
         for record in fit(self.learner, self.criterion, batches, config, self.dtype):
             for note in record.notes:
@@ -142,11 +162,16 @@ class Session:
             is_saved = record.step % config.checkpoint_every == 0 or is_last
             if (is_saved or record.step % CHECK_EVERY == 0) and self._is_in_trouble(record):
                 return True
+            tally.add(record)
             line = None
             if record.step % config.log_every == 0 or is_last:
                 images_per_s, elapsed_s = watch.lap(record.step)
                 line = LogLine.of(
-                    record, images_per_s=images_per_s, elapsed_s=elapsed_s, mean=self.ranks.mean
+                    record,
+                    images_per_s=images_per_s,
+                    elapsed_s=elapsed_s,
+                    mean=self.ranks.mean,
+                    styles=tally.take(),
                 )
                 diary.note(line)
             with watch.paused():
@@ -197,4 +222,8 @@ class Session:
         photographs = self.shown or [
             self.photographs.sample(k, size=size, seed=seed) for k in range(PREVIEW_PHOTOGRAPHS)
         ]
-        return preview_strip(self.learner.network, photographs, self.style.rgb)
+        images = (style.rgb for style in self.styles)
+        drawn = dict(zip(self.run.drawn, images, strict=True))
+        if len(drawn) > 1:
+            photographs = photographs[:PREVIEW_OF_SEVERAL]
+        return preview_strip(self.learner.network, photographs, drawn)

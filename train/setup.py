@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ import torch
 from numpy.typing import NDArray
 
 from nst.checkpoint import load_newest
-from nst.errors import CheckpointError, DataError
+from nst.critic import Critic
+from nst.errors import CheckpointError, DataError, UsageError
 from nst.files import sha256_of
 from nst.image import Picture
 from nst.loss_network import find_loss_network
@@ -28,11 +29,13 @@ from train.data import Photographs, joined_identity, open_photographs
 from train.distributed import Ranks
 from train.feed import Crops, Feed, open_feed
 from train.loop import Learner
+from train.mixes import Mixes
 from train.reading import Reading
 from train.run import (
     Run,
     check_identity,
     cut_log,
+    identity_of,
     new_folder,
     restore,
     run_of,
@@ -41,11 +44,11 @@ from train.run import (
 from train.schedule import CALIBRATION_STEPS, measure_once, measure_step, steps_within
 from train.session import PREVIEW_PHOTOGRAPHS, Session
 from train.sources import find_sources, places_of
-from train.warm_start import start_from
+from train.warm_start import Trained, start_from, trained_at
 
 
 def new_session(
-    style: Path,
+    styles: Sequence[Path],
     data: Sequence[str],
     config: TrainConfig,
     *,
@@ -53,11 +56,12 @@ def new_session(
     reading: Reading,
     ranks: Ranks = Ranks(),  # noqa: B008, it is frozen
     shown: Sequence[NDArray[np.uint8]] = (),
+    adds: bool = False,
 ) -> Session:
     """Check every input, then make a run folder and a network.
 
     Args:
-        style: The style image.
+        styles: The style images; a network of several mixes them at run time.
         data: Photographs, as ``train.sources.WAYS`` says; several are joined.
         config: Settings; ``minutes`` is measured and turned into ``steps``; ``precision``,
             ``batch`` and ``learning_rate`` become what was chosen.
@@ -66,11 +70,16 @@ def new_session(
         ranks: Who shares the training.
         shown: Photographs of the previews, uint8 ``(H, W, 3)``, all of one size; else a few of the
             set.
+        adds: Whether the network that ``config.init`` names keeps its styles, and these are added.
 
     Raises:
         NSTError: An input cannot be used; no folder was made.
     """
-    inputs = _prepare(style, data, config, reading, ranks)
+    cast = _cast_of(styles, config, reading.announce, adds=adds)
+    if cast.trained and config.width is None and config.net == TrainConfig().net:
+        config = config.replace(net=cast.trained.network.dimensions.name)
+    inputs = _prepare(cast.files, data, config, reading, ranks)
+    hashes, sketches = _known_by(cast, styles, config.style_size)
     started_at = time.perf_counter()  # downloading and decoding, once for all styles, is no part
     # What was chosen is written down: a run that is resumed elsewhere computes as it began.
     config = config.replace(
@@ -78,19 +87,31 @@ def new_session(
         batch=config.batch_on(inputs.device.type),
         learning_rate=config.peak_rate,
     )
-    session = _session(inputs, config, Path(), style, data)
+    run = Run(
+        folder=Path(),
+        config=config,
+        styles=cast.names,
+        style_sha256=hashes,
+        sketches=sketches,
+        added=cast.added,
+        data=places_of(data),
+        data_identity=inputs.photographs.identity,
+        vgg_sha256=inputs.weights.sha256,
+        loss_network=inputs.weights.name,
+    )
+    session = _session(inputs, run)
     session.shown = shown
     start_from(session.learner.network, config.init, reading.announce)
     if config.minutes is not None:
         config = _plan(session, started_at)
-    folder = ranks.first_does(lambda: new_folder(runs, style_name_of(style)))
+    folder = ranks.first_does(lambda: new_folder(runs, session.run.name))
     folder = ranks.told_by_first(folder)
     assert folder is not None
     session.run = dataclasses.replace(session.run, folder=folder, config=config)
 
     def begin() -> None:
         try:
-            session.run.begin(style)
+            session.run.begin(cast.files)
             session.run.list_bad_files(session.photographs.bad)
             session.run.save(session.learner)
         except BaseException:
@@ -130,13 +151,14 @@ def resumed_session(
     run = run_of(folder, checkpoint.header)
     config = run.config.replace(**places)
     run = dataclasses.replace(run, config=config, data=places_of(data) if data else run.data)
-    if not run.style_file.is_file():
-        raise CheckpointError(
-            f"{folder}: the style image is gone; put it back, as style.jpg or style.png"
-        )
-    inputs = _prepare(run.style_file, run.data, config, reading, ranks, run=run)
-    session = _session(inputs, config, folder, run.style_file, run.data)
-    session.run = run
+    for file in run.style_files:
+        if not file.is_file():
+            name = file.name
+            raise CheckpointError(
+                f"{folder}: the style image is gone; put it back, as {name}.jpg or {name}.png"
+            )
+    inputs = _prepare(run.style_files, run.data, config, reading, ranks, run=run)
+    session = _session(inputs, run)
     restore(session.learner, checkpoint, source=str(folder))
     for change in _changes(checkpoint.header, inputs.device):
         reading.announce(f"{change}: the last bits will not be those of an unbroken run")
@@ -167,7 +189,7 @@ class _Inputs:
     device: torch.device
     dtype: torch.dtype
     weights: VGGWeights
-    style: Picture
+    styles: Sequence[Picture]
     criterion: PerceptualLoss
     photographs: Photographs
     feed: Feed
@@ -175,8 +197,61 @@ class _Inputs:
     ranks: Ranks
 
 
+@dataclass(frozen=True, slots=True)
+class _Cast:
+    """The styles of a network."""
+
+    names: list[str]
+    files: list[Path]
+    """Images of those that are trained."""
+    added: int = 0
+    trained: Trained | None = None
+    """The network that the last ones are added to."""
+
+
+def _cast_of(
+    styles: Sequence[Path], config: TrainConfig, announce: Callable[[str], None], *, adds: bool
+) -> _Cast:
+    """Find out which styles the network gets, and which of them are trained.
+
+    Raises:
+        UsageError: Two have one name; or styles are added to nothing; or the images of those that
+            are there already are missing.
+    """
+    names = [style_name_of(style) for style in styles]
+    cast = _Cast(names, list(styles))
+    if adds:
+        if config.init in (None, "auto", "none"):
+            raise UsageError("--add needs --init MODEL, the model that a style is added to")
+        trained = trained_at(Path(str(config.init)), announce)
+        if config.thaw and not trained.style_files:
+            raise UsageError(
+                "--thaw trains all styles, and their images are needed: give --init the run"
+                " folder that has them"
+            )
+        files = [*(trained.style_files if config.thaw else ()), *styles]
+        cast = _Cast([*trained.styles, *names], files, len(styles), trained)
+    elif config.thaw:
+        raise UsageError("--thaw belongs to --add")
+    twice = sorted({name for name in cast.names if cast.names.count(name) > 1})
+    if twice:
+        raise UsageError(f"two styles are called {twice[0]}; give one image file another name")
+    return cast
+
+
+def _known_by(cast: _Cast, styles: Sequence[Path], style_size: int) -> tuple[list[str], list[str]]:
+    """Return SHA-256 and sketch of every style; those of a trained network are its own."""
+    critic = Critic()
+    hashes = [sha256_of(style) for style in styles]
+    sketches = [critic.sketch_of(style, style_size).to_text() for style in styles]
+    if cast.trained is None:
+        return hashes, sketches
+    known = cast.trained.sketches or [""] * len(cast.trained.styles)
+    return [*cast.trained.style_sha256, *hashes], [*known, *sketches]
+
+
 def _prepare(
-    style: Path,
+    styles: Sequence[Path],
     data: Sequence[str],
     config: TrainConfig,
     reading: Reading,
@@ -190,9 +265,13 @@ def _prepare(
     ranks.share_of(batch)
     dtype = choose_precision(config.precision, device)
     tune(device, dtype)
-    image, picture = load_style(style, config.style_size)
-    for note in picture.notes:
-        reading.announce(f"{style}: {note}")
+    images, pictures = [], []
+    for style in styles:
+        image, picture = load_style(style, config.style_size)
+        for note in picture.notes:
+            reading.announce(f"{style}: {note}")
+        images.append(image.to(device))
+        pictures.append(picture)
 
     def read_weights() -> VGGWeights:
         return find_loss_network(
@@ -201,16 +280,12 @@ def _prepare(
 
     # The first process downloads and decodes, the others find what it left.
     weights = ranks.first_does(read_weights) or read_weights()
-    criterion = PerceptualLoss.from_config(weights, image.to(device), config)
+    criterion = PerceptualLoss.from_config(weights, images, config)
     criterion = criterion.to(memory_format=torch.channels_last)
     sources = find_sources(data, shards=config.shards, reading=reading)
     if run is not None:
-        found = {
-            "style": sha256_of(style),
-            "--data": joined_identity(sources),
-            "--vgg": weights.sha256,
-        }
-        check_identity(run, found)
+        hashes = [sha256_of(style) for style in styles]
+        check_identity(run, identity_of(hashes, joined_identity(sources), weights.sha256))
 
     def read_photographs() -> Photographs:
         return open_photographs(sources, size=config.size, reading=reading)
@@ -225,29 +300,27 @@ def _prepare(
         batch=batch, size=config.size, seed=config.seed, rank=ranks.rank, ranks=ranks.size
     )
     feed = open_feed(photographs, crops, device, reading.workers)
-    return _Inputs(device, dtype, weights, picture, criterion, photographs, feed, reading, ranks)
+    return _Inputs(device, dtype, weights, pictures, criterion, photographs, feed, reading, ranks)
 
 
-def _session(
-    inputs: _Inputs, config: TrainConfig, folder: Path, style: Path, data: Sequence[str]
-) -> Session:
-    run = Run(
-        folder=folder,
-        config=config,
-        style_name=style_name_of(style),
-        style_sha256=sha256_of(style),
-        data=places_of(data),
-        data_identity=inputs.photographs.identity,
-        vgg_sha256=inputs.weights.sha256,
-        loss_network=inputs.weights.name,
-    )
+def _session(inputs: _Inputs, run: Run) -> Session:
+    mixes = None
+    if len(run.styles) > 1 or run.config.mix:
+        mixes = Mixes(
+            styles=len(run.styles),
+            drawn=run.drawn,
+            batch=run.config.batch_on(inputs.device.type),
+            seed=run.config.seed,
+            rank=inputs.ranks.rank,
+            ranks=inputs.ranks.size,
+        )
     return Session(
         run,
-        Learner.new(config, inputs.device),
+        Learner.new(run.config, inputs.device, mixes),
         inputs.criterion,
         inputs.photographs,
         inputs.feed,
-        inputs.style,
+        inputs.styles,
         inputs.device,
         inputs.dtype,
         inputs.reading,

@@ -2,26 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from nst.checkpoint import NETWORK_PREFIX, load_checkpoint, load_network, load_newest
+from nst.checkpoint import (
+    NETWORK_PREFIX,
+    load_checkpoint,
+    load_network,
+    load_newest,
+    styles_of,
+)
 from nst.contract import ModelInfo
 from nst.dimensions import dimensions_from
 from nst.errors import ModelError, UsageError
+from nst.folding import adapted
 from nst.nets import build_network
 from nst.network import StyleNetwork
 from nst.samples import ASSETS
+from train.run import run_of
 
 TRUNK = "trunk-{0.network}-{0.width}.safetensors"
 """In ``nst/assets``, by dimensions; made by ``docs/trunk.py``."""
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Trained:
+    """A network that was trained, and what it paints."""
+
+    network: StyleNetwork
+    styles: Sequence[str]
+    """Their names, in its order."""
+    style_sha256: Sequence[str]
+    sketches: Sequence[str] = ()
+    """What they look like, see ``nst.critic``; or nothing."""
+    style_files: Sequence[Path] = ()
+    """Images of all its styles, where a run folder has them."""
+
+
 def start_from(network: StyleNetwork, init: str | None, announce: Callable[[str], None]) -> None:
     """Give a network the weights of a trained one.
+
+    One that mixes another number of styles gets what ``nst.folding.adapted`` makes of them.
 
     Args:
         network: Changed in place.
@@ -39,18 +64,34 @@ def start_from(network: StyleNetwork, init: str | None, announce: Callable[[str]
         return
     if init is None or init == "none":
         return
-    path = Path(init)
-    if path.suffix == ".onnx":
-        trained = _network_of_onnx(path)
-    else:
-        checkpoint, source, note = load_newest(path)
-        if note:
-            announce(note)
-        trained = load_network(checkpoint, source=str(source))
+    trained = trained_at(Path(init), announce).network
     if trained.dimensions != network.dimensions:
         name = trained.dimensions.name
-        raise UsageError(f"--init {path}: its network is another one; give --net {name}")
-    network.load_state_dict(trained.state_dict())
+        raise UsageError(f"--init {init}: its network is another one; give --net {name}")
+    network.load_state_dict(adapted(trained, network.styles))
+
+
+def trained_at(path: Path, announce: Callable[[str], None]) -> Trained:
+    """Read a trained network: a run folder, a checkpoint or an ONNX file of ``nst export``.
+
+    Raises:
+        CheckpointError: There is no checkpoint there.
+        ModelError: The ONNX file is no style model.
+    """
+    if path.suffix == ".onnx":
+        return _trained_in_onnx(path)
+    checkpoint, source, note = load_newest(path)
+    if note:
+        announce(note)
+    network = load_network(checkpoint, source=str(source))
+    styles, style_sha256 = styles_of(checkpoint.header, source=source)
+    files: Sequence[Path] = ()
+    if path.is_dir():
+        run = run_of(path, checkpoint.header)
+        files = [run.style_file(number) for number in range(len(styles))]
+    whole = all(file.is_file() for file in files)
+    sketches = checkpoint.header.get("sketches", [])
+    return Trained(network, styles, style_sha256, sketches, files if whole else ())
 
 
 def _start_from_trunk(network: StyleNetwork, announce: Callable[[str], None]) -> None:
@@ -60,11 +101,11 @@ def _start_from_trunk(network: StyleNetwork, announce: Callable[[str], None]) ->
     if trained is None or trained.dimensions != dimensions:
         announce(f"start: random weights, no trunk of {dimensions.name} is embedded")
         return
-    network.load_state_dict(trained.state_dict())
+    network.load_state_dict(adapted(trained, network.styles))
     announce("start: the embedded trunk, trained for other styles; --init none starts from nothing")
 
 
-def _network_of_onnx(path: Path) -> StyleNetwork:
+def _trained_in_onnx(path: Path) -> Trained:
     """Rebuild a network from the weights in an exported file, which keep their names."""
     import onnx
 
@@ -76,7 +117,8 @@ def _network_of_onnx(path: Path) -> StyleNetwork:
     info = ModelInfo.from_metadata(metadata, source=f"--init {path}")
     named = dict(info.dimensions) or {"network": info.network, "width": info.width}
     try:
-        network = build_network(dimensions_from(named))
+        styles = 0 if info.controls == "none" else len(info.styles)
+        network = build_network(dimensions_from(named), styles)
     except UsageError as error:
         raise ModelError(f"--init {path}: {error}") from None
     constants = {name for name, _ in network.named_buffers()} - set(network.state_dict())
@@ -91,4 +133,4 @@ def _network_of_onnx(path: Path) -> StyleNetwork:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ModelError(f"--init {path}: holds another network ({reason})") from None
-    return network
+    return Trained(network, info.styles, info.style_sha256, info.sketches)

@@ -31,6 +31,15 @@ def evaluate(
             "--photos", help="A folder of photographs it has not seen; else three embedded ones."
         ),
     ] = None,
+    mix: Annotated[
+        str | None,
+        typer.Option(
+            "--as",
+            metavar="STYLE",
+            help="Of a model of several styles which is judged; else the one that was trained with"
+            " the --style image.",
+        ),
+    ] = None,
     against: Annotated[
         Path | None,
         typer.Option("--against", help="A second model or folder, for the blind comparison."),
@@ -86,10 +95,12 @@ def evaluate(
     weights = find_loss_network(loss_network, vgg, announce=say, bars=progress)
     criterion = PerceptualLoss.from_config(weights, image.to(where), ObjectiveConfig(vgg=vgg))
     yardstick = Yardstick(criterion, to_uint8(image)[0])
-    subject = open_subject(model, photographs, provider=provider)
+    subject = open_subject(model, photographs, provider=provider, style=style, mix=mix)
     second = None
     if against is not None:
-        second = open_subject(against, photographs, provider=provider, flag="--against")
+        second = open_subject(
+            against, photographs, provider=provider, style=style, mix=mix, flag="--against"
+        )
     check_writable(folder / "card.json")
     say(criterion.describe())
     computed = describe(where, torch.float32)

@@ -178,7 +178,7 @@ class Search:
             init="none",
         )
         started_at = time.perf_counter()
-        session = new_session(style, plan.data, config, runs=model.parent, reading=self.reading)
+        session = new_session([style], plan.data, config, runs=model.parent, reading=self.reading)
         try:
             run_session(session)
         except Stopped:
@@ -187,7 +187,7 @@ class Search:
         seconds = time.perf_counter() - started_at
         export_checkpoint(session.run.folder, model, overwrite=True)
         verdict = judge_subject(
-            open_subject(model, plan.photographs, provider="cpu"),
+            open_subject(model, plan.photographs, provider="cpu", style=style),
             plan.photographs,
             yardstick,
             JudgingConfig(),

@@ -7,6 +7,7 @@ import glob
 import json
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,10 +15,12 @@ import typer
 
 from nst.config import OptimizeConfig
 from nst.errors import InferenceError, OutputError, UsageError
-from nst.settings import with_settings
+from nst.settings import is_given, with_settings
 from nst.terminal import format_duration, progress, result, result_json, say
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from nst.canvas import Canvas
     from nst.interrupt import StopRequest
     from nst.optimize import OptimizeRecord
@@ -30,9 +33,35 @@ app = typer.Typer(add_completion=False)
 @with_settings(OptimizeConfig)
 def optimize(
     settings: OptimizeConfig,
+    ctx: typer.Context,
     photo: Annotated[Path, typer.Argument(help="The photograph.")],
-    style: Annotated[Path, typer.Argument(help="The style image.")],
+    styles: Annotated[
+        list[Path], typer.Argument(metavar="STYLE...", help="The style image, or several.")
+    ],
     output: Annotated[Path, typer.Option("-o", "--output", help="The picture to write.")],
+    style_weights: Annotated[
+        str | None,
+        typer.Option(
+            "--style-weights", help="What each of several style images counts, as in 0.7,0.3."
+        ),
+    ] = None,
+    masks: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--mask",
+            help="Where a style image shall be: a picture, white there; once for each style image,"
+            " in their order.",
+        ),
+    ] = None,
+    init_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--init-model",
+            metavar="MODEL",
+            help="Start from what a style model paints, the ONNX file of nst export; it is refined"
+            " at one size unless --scales says more.",
+        ),
+    ] = None,
     bits: Annotated[int, typer.Option(help="Bits of a channel: 8, or 16 in PNG and TIFF.")] = 8,
     save_every: Annotated[
         int,
@@ -43,7 +72,7 @@ def optimize(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="The record on stdout too.")] = False,
 ) -> None:
-    """Paint one photograph in the style of one image by optimising its pixels.
+    """Paint one photograph in the style of one image, or of several, by optimising its pixels.
 
     Beside the picture stands OUT.json: settings, files, and J, S, C and the time of every
     iteration. Both are written after each size and at a stop too. Ctrl-C stops after the iteration,
@@ -54,13 +83,24 @@ def optimize(
     from nst.interrupt import Stopped, StopRequest
 
     check_output(output, overwrite=overwrite, bits=bits)
-    for source in (photo, style, Path(settings.init)):
+    for source in (photo, *styles, *(masks or ()), Path(settings.init)):
         if output.exists() and source.exists() and output.samefile(source):
             raise UsageError(f"-o {output}: the painting would replace {source}; name another file")
     check_writable(output)
     if not overwrite:
         _refuse_to_replace(output, has_pictures_on_the_way=save_every > 0)
-    job = _Job.prepare(photo, style, output, settings, bits=bits)
+    if init_model is not None:
+        settings = _from_model(settings, ctx)
+    job = _Job.prepare(
+        photo,
+        styles,
+        output,
+        settings,
+        bits=bits,
+        style_weights=_numbers(style_weights),
+        masks=masks or (),
+        init_model=init_model,
+    )
     failure: InferenceError | None = None
     with StopRequest() as stop:
         try:
@@ -118,23 +158,26 @@ class _Job:
     def prepare(
         cls,
         photo: Path,
-        style: Path,
+        styles: Sequence[Path],
         output: Path,
         settings: OptimizeConfig,
         *,
         bits: int,
+        style_weights: Sequence[float],
+        masks: Sequence[Path],
+        init_model: Path | None,
     ) -> _Job:
         """Read everything, say what will run, and refuse before the work what cannot end well."""
         from nst.canvas import load_canvas
         from nst.files import sha256_of
         from nst.footprint import check_memory
+        from nst.guidance import objective_for
         from nst.image import check_output
         from nst.loss_network import find_loss_network
-        from nst.losses import PerceptualLoss
         from nst.optimize import scales_for
         from nst.runtime import choose_precision, describe, keep_freed_memory
 
-        canvas = load_canvas(photo, style, settings)
+        canvas = load_canvas(photo, styles, settings, weights=style_weights, masks=masks)
         for note in canvas.notes:
             say(note)
         check_output(output, overwrite=True, has_alpha=canvas.picture.alpha is not None, bits=bits)
@@ -144,10 +187,16 @@ class _Job:
         weights = find_loss_network(
             settings.loss_network, settings.vgg, announce=say, bars=progress
         )
-        check_memory(canvas.photograph, canvas.style, weights, settings)
-        criterion = PerceptualLoss.from_config(weights, canvas.style, settings)
+        check_memory(
+            canvas.photograph, max(canvas.styles, key=lambda s: s.numel()), weights, settings
+        )
+        criterion = objective_for(weights, canvas.styles, settings, canvas.guides)
         height, width = canvas.photograph.shape[-2:]
-        scales = settings.scales or scales_for((height, width), canvas.style.shape[-2:])
+        smallest = min(range(len(styles)), key=lambda n: min(canvas.styles[n].shape[-2:]))
+        sides = canvas.styles[smallest].shape[-2:]
+        scales = settings.scales or scales_for((height, width), sides)
+        if init_model is not None:
+            canvas = dataclasses.replace(canvas, start=_painted(init_model, canvas))
         say(criterion.describe())
         say(
             f"{describe(device, choose_precision(settings.precision, device))};"
@@ -156,10 +205,15 @@ class _Job:
         )
         wanted = scales_for((height, width), (height, width))
         if not settings.scales and scales < wanted:
-            say(f"{style}: too small for more sizes, {wanted} would suit the photograph")
+            say(f"{styles[smallest]}: too small for more sizes, {wanted} would suit the photograph")
         header = {
             "photograph": {"name": photo.name, "sha256": sha256_of(photo)},
-            "style": {"name": style.name, "sha256": sha256_of(style)},
+            "styles": [{"name": style.name, "sha256": sha256_of(style)} for style in styles],
+            "style_weights": list(style_weights),
+            "masks": [{"name": mask.name, "sha256": sha256_of(mask)} for mask in masks],
+            "init_model": None
+            if init_model is None
+            else {"name": init_model.name, "sha256": sha256_of(init_model)},
             "vgg_sha256": weights.sha256,
             "settings": dataclasses.asdict(settings),
             "objective": criterion.describe(),
@@ -172,10 +226,11 @@ class _Job:
 
         records = iterations(
             self.canvas.photograph,
-            self.canvas.style,
+            self.canvas.styles,
             self.weights,
             self.settings,
             start=self.canvas.start,
+            guides=self.canvas.guides,
         )
         with progress("optimising, evaluations at full size", self._work(self.scales)) as bar:
             for record in records:
@@ -210,17 +265,21 @@ class _Job:
     def save(self, record: OptimizeRecord, path: Path) -> None:
         """Write the picture of one iteration, with the photograph's transparency."""
         from nst.image import resize_image, save_image
-        from nst.tensors import to_uint8
+        from nst.optimize import resized
+        from nst.tensors import to_uint8, with_luminance_of
 
-        height, width = record.image.shape[-2:]
+        image = record.image
+        height, width = image.shape[-2:]
+        if self.settings.original_colors and self.settings.color_transfer == "luminance":
+            image = with_luminance_of(image, resized(self.canvas.photograph, height, width))
         alpha = self.canvas.picture.alpha
         if alpha is not None:
             alpha = resize_image(alpha, height, width)
         if self.bits == 16:
-            deep = record.image[0].permute(1, 2, 0).contiguous().cpu().numpy()
+            deep = image[0].permute(1, 2, 0).contiguous().cpu().numpy()
             save_image(path, deep, alpha, overwrite=True, bits=16)
         else:
-            save_image(path, to_uint8(record.image)[0], alpha, overwrite=True)
+            save_image(path, to_uint8(image)[0], alpha, overwrite=True)
 
     def write(self) -> None:
         """Write the last picture, in the size that it has, and the record of the run beside it."""
@@ -267,6 +326,32 @@ class _Job:
         return self._work(record.scale - 1) + record.evaluations * 4.0 ** (
             record.scale - self.scales
         )
+
+
+def _from_model(settings: OptimizeConfig, ctx: typer.Context) -> OptimizeConfig:
+    """Return the settings of a run that begins with what a model painted."""
+    if is_given(ctx, "init"):
+        raise UsageError("--init and --init-model exclude each other")
+    return settings.replace(init="model", scales=settings.scales or 1)
+
+
+def _painted(model: Path, canvas: Canvas) -> Tensor:
+    """Paint the photograph with a style model, in the size of the result."""
+    from infer.stylizer import Stylizer
+    from nst.tensors import to_tensor, to_uint8
+
+    paint = Stylizer(model, size=None)
+    say(f"{model}: {paint.session.describe_provider()}")
+    rgb = to_uint8(canvas.photograph)[0]
+    return to_tensor(paint(rgb, name="the photograph").rgb, canvas.photograph.device)
+
+
+def _numbers(text: str | None) -> list[float]:
+    """Read numbers that are separated by commas."""
+    try:
+        return [] if text is None else [float(part) for part in text.split(",")]
+    except ValueError:
+        raise UsageError(f"--style-weights {text}: write numbers, as in 0.7,0.3") from None
 
 
 def _size(record: OptimizeRecord) -> str:

@@ -145,7 +145,7 @@ def _train(
 
     check_writable(output / style_name_of(style))  # before anything takes time
     session = new_session(
-        style,
+        [style],
         DATA,
         TrainConfig(**settings),
         runs=output,
@@ -226,7 +226,7 @@ def judged(style: Path, model: Path, photographs: Mapping[str, Path]) -> tuple[S
         evaluations=EVALUATIONS,
     )
     verdict = judge_subject(
-        open_subject(model, few, provider="auto"),
+        open_subject(model, few, provider="auto", style=style),
         few,
         yardstick,
         settings,

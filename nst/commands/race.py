@@ -128,7 +128,7 @@ class Racers:
 
         started_at = time.perf_counter()
         session = new_session(
-            self.style, self.data, self.config, runs=self.folder, reading=self.reading
+            [self.style], self.data, self.config, runs=self.folder, reading=self.reading
         )
         try:
             run_session(session)
@@ -155,7 +155,7 @@ class Racers:
             scores = judge(paint, [fit_photograph(rgb) for rgb in photos], self.criterion)
         shown = [fill_frame(rgb, SHOWN_PX, SHOWN_PX) for rgb in photos[:SHOWN]]
         assert isinstance(network, StyleNetwork)
-        strip = preview_strip(network, shown, self.picture.rgb)
+        strip = preview_strip(network, shown, {0: self.picture.rgb})
         self.folder.mkdir(parents=True, exist_ok=True)
         save_preview(self.folder / f"{side.replace(' ', '-')}.jpg", strip)
         return Finish(side, seconds, photographs, mean_score(scores))

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from nst.contract import ModelInfo
     from nst.judge import Paint
 
 
@@ -78,7 +79,13 @@ def named_photographs(folder: Path | None) -> dict[str, Path]:
 
 
 def open_subject(
-    path: Path, photographs: Mapping[str, Path], *, provider: Provider, flag: str = "MODEL"
+    path: Path,
+    photographs: Mapping[str, Path],
+    *,
+    provider: Provider,
+    style: Path,
+    mix: str | None = None,
+    flag: str = "MODEL",
 ) -> Subject:
     """Load a model, or find the paintings of photographs in a folder.
 
@@ -86,6 +93,8 @@ def open_subject(
         path: An ONNX file or a folder.
         photographs: Their files by their names, which their paintings have too.
         provider: Where a model runs.
+        style: The style image; a model of several styles paints the one that it was trained with.
+        mix: What such a model paints instead, as ``nst.recipe`` reads it.
         flag: What to call ``path`` in an error.
 
     Raises:
@@ -109,8 +118,10 @@ def open_subject(
     from nst.model_graph import count_numbers
 
     model = read_model(path)
-    stylizer = Stylizer(model.data, provider=provider, size=None)
     info = model.info
+    if mix is None and info.controls != "none":
+        mix = _style_trained_with(style, info, flag)
+    stylizer = Stylizer(model.data, provider=provider, size=None, style=mix)
     facts = {
         "kind": "model",
         "name": path.name,
@@ -118,6 +129,7 @@ def open_subject(
         "bytes": len(model.data),
         "parameters": count_numbers(model.data),
         "styles": list(info.styles),
+        "painted": stylizer.label,
         "style_sha256": list(info.style_sha256),
         "network": info.network,
         "width": info.width,
@@ -131,6 +143,20 @@ def open_subject(
 
     session = stylizer.session
     return Subject(path, facts, paint, session.obtained, session.describe_provider(), {})
+
+
+def _style_trained_with(style: Path, info: ModelInfo, flag: str) -> str:
+    """Return the name of the style whose image this is, to the byte."""
+    from nst.files import sha256_of
+
+    named = dict(zip(info.style_sha256, info.styles, strict=True))
+    found = named.get(sha256_of(style))
+    if found is None:
+        raise UsageError(
+            f"{flag} has {len(info.styles)} styles and was trained with another image than {style};"
+            f" choose with --as: {', '.join(info.styles)}"
+        )
+    return found
 
 
 @contextmanager

@@ -1,0 +1,70 @@
+"""A mix of styles as people write it: ``wave``, ``wave,scream``, ``wave:0.7,scream:0.3``.
+
+Torch-free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nst.errors import UsageError
+
+ORIGINAL = "original"
+"""Names the photograph itself."""
+
+
+def shares_named(text: str, styles: Sequence[str], *, flag: str, model: str) -> NDArray[np.float32]:
+    """Return the shares that a text names.
+
+    A style is called by its name, or by a part of it that no other style's has: ``wave`` is
+    ``great-wave``. Shares without a number are equal; they need not add up to 1.
+
+    Args:
+        text: Names with or without shares, separated by commas.
+        styles: Names of the K styles of a model.
+        flag: Where it was written, for errors.
+        model: What to call the model in an error.
+
+    Returns:
+        ``(K + 1,)``, adding up to 1; first that of the photograph, ``original``.
+
+    Raises:
+        UsageError: A name is unknown or could be several, or a share is none.
+    """
+    shares = np.zeros(len(styles) + 1, np.float64)
+    for part in text.split(","):
+        name, _, number = part.partition(":")
+        share = _share(number.strip(), flag, part) if number else 1.0
+        shares[_place(name.strip().lower(), styles, flag, model)] += share
+    total = shares.sum()
+    if total <= 0:
+        raise UsageError(f"{flag} {text}: all shares are 0")
+    normal: NDArray[np.float32] = (shares / total).astype(np.float32)
+    return normal
+
+
+def _share(text: str, flag: str, part: str) -> float:
+    try:
+        share = float(text)
+    except ValueError:
+        share = -1.0
+    if not 0 <= share < float("inf"):
+        raise UsageError(f"{flag}: a share must be a number from 0 on, as in wave:0.7, got {part}")
+    return share
+
+
+def _place(name: str, styles: Sequence[str], flag: str, model: str) -> int:
+    """Return the channel of a mix that a name means."""
+    if name == ORIGINAL:
+        return 0
+    lower = [style.lower() for style in styles]
+    if name in lower:
+        return 1 + lower.index(name)
+    meant = [n for n, style in enumerate(lower) if name and name in style]
+    if len(meant) == 1:
+        return 1 + meant[0]
+    wrong = "is none of the styles" if not meant else "could be several of the styles"
+    raise UsageError(f"{flag}: {name or 'nothing'} {wrong} of {model}: {', '.join(styles)}")
