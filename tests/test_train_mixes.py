@@ -23,8 +23,9 @@ from nst.mix import pure
 from nst.network import StyleNetwork
 from nst.weights import VGGWeights
 from train.cli import app
+from train.config import TrainConfig
 from train.loop import Learner
-from train.mixes import FULL_STRENGTH, Mixes
+from train.mixes import FULL_STRENGTH, Draw, Mixes
 from train.records import Tally
 from train.run import Run, run_of
 
@@ -47,6 +48,11 @@ def mixes(**changes: Any) -> Mixes:
     return Mixes(**(given | changes))
 
 
+def mix_of(draw: Draw) -> Tensor:
+    assert draw.mix is not None
+    return draw.mix
+
+
 def test_styles_take_turns() -> None:
     """By hand: in three photographs each of three styles, in 30 steps of 2 each 20 times."""
     which = torch.cat([mixes().at(step, CPU).which for step in range(30)]).tolist()
@@ -58,11 +64,11 @@ def test_styles_take_turns() -> None:
 def test_a_mix_is_the_style_and_the_photograph() -> None:
     for step in range(20):
         draw = mixes().at(step, CPU)
-        assert draw.mix.shape == (2, 4, 1, 1)
+        assert mix_of(draw).shape == (2, 4, 1, 1)
         for n in range(2):
             expected = draw.original[n] * torch.eye(4)[0]
             expected = expected + (1 - draw.original[n]) * torch.eye(4)[1 + draw.which[n]]
-            torch.testing.assert_close(draw.mix[n].flatten(), expected)
+            torch.testing.assert_close(mix_of(draw)[n].flatten(), expected)
 
 
 def test_most_photographs_are_painted_in_full_strength() -> None:
@@ -77,7 +83,7 @@ def test_most_photographs_are_painted_in_full_strength() -> None:
 def test_processes_draw_what_one_alone_would() -> None:
     alone = mixes(batch=4).at(7, CPU)
     shared = [mixes(batch=4, rank=rank, ranks=2).at(7, CPU) for rank in range(2)]
-    assert torch.equal(alone.mix, torch.cat([draw.mix for draw in shared]))
+    assert torch.equal(mix_of(alone), torch.cat([mix_of(draw) for draw in shared]))
     assert torch.equal(alone.which, torch.cat([draw.which for draw in shared]))
 
 
@@ -85,8 +91,31 @@ def test_only_new_styles_are_drawn_where_others_are_frozen() -> None:
     """By hand: the place among those that are drawn is told, the channel is the network's."""
     draw = mixes(drawn=(2,)).at(0, CPU)
     assert draw.which.tolist() == [0, 0]
-    assert draw.mix[:, 1:3].abs().max() == 0
-    assert (draw.mix[:, 3].flatten() == 1 - draw.original).all()
+    assert mix_of(draw)[:, 1:3].abs().max() == 0
+    assert (mix_of(draw)[:, 3].flatten() == 1 - draw.original).all()
+
+
+def test_sizes_of_style_images_are_drawn_evenly() -> None:
+    """By hand: the target is the place among all sizes of all styles, each as often as another."""
+    draws = [mixes(sizes=3).at(step, CPU) for step in range(300)]
+    which = torch.cat([draw.which for draw in draws])
+    target = torch.cat([draw.target for draw in draws])
+    assert torch.equal(target // 3, which)
+    counts = torch.bincount(target, minlength=9)
+    assert counts.min() > 40  # of 67, four deviations
+    plain = mixes(styles=0, drawn=(0,), sizes=3).at(0, CPU)
+    assert plain.mix is None
+    assert plain.original.tolist() == [0, 0]
+    assert TrainConfig(brush_range=1.4).style_sizes == [366, 512, 717]
+    assert TrainConfig().style_sizes == [512]
+
+
+def test_a_network_of_one_style_sees_it_in_three_sizes(
+    style_files: list[Path], arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    more = ("--brush-range", "1.3", "--runs", tmp_path, "--steps", "2")
+    run = train(style_files[0], *arguments, *more)
+    assert network_of(run).styles == 0
 
 
 def image(seed: int, size: int = 48) -> Tensor:

@@ -44,6 +44,13 @@ class TrainConfig(ObjectiveConfig):
         high=8192,
         flags=("--density", "--style-size"),
     )
+    brush_range: float = setting(
+        1.0,
+        "Style images are seen in three sizes, smaller and larger by this, so that strokes of"
+        " --brush hold; 1.4 is a good one, 1 for one size.",
+        low=1,
+        high=2,
+    )
     size: int = setting(256, "Side of the training crops, px.", low=64, high=1024)
     mix: bool = setting(
         False,
@@ -126,6 +133,14 @@ class TrainConfig(ObjectiveConfig):
     def dimensions(self) -> Dimensions:
         """Of the network."""
         return dimensions_named(self.net, self.width)
+
+    @property
+    def style_sizes(self) -> list[int]:
+        """Long sides at which a style image is seen, px."""
+        if self.brush_range == 1:
+            return [self.style_size]
+        factors = (1 / self.brush_range, 1.0, self.brush_range)
+        return [round(self.style_size * factor) for factor in factors]
 
     @property
     def peak_rate(self) -> float:

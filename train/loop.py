@@ -98,7 +98,7 @@ class Learner:
             torch.manual_seed(config.seed)
             network = build_network(config.dimensions, mixes.styles if mixes else 0)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        if mixes is not None and len(mixes.drawn) < mixes.styles:
+        if mixes is not None and mixes.styles > len(mixes.drawn):
             _freeze_all_but(network, mixes.drawn)
         betas = (0.9, config.beta2)
         learnt = [p for p in network.parameters() if p.requires_grad]
@@ -254,7 +254,8 @@ def backward(
         photographs = as_rgb(crops[piece], dtype=learner.dtype)  # (b, 3, S, S)
         which = style_share = mix = None
         if draw is not None:
-            which, style_share, mix = draw.which[piece], 1 - draw.original[piece], draw.mix[piece]
+            which, style_share = draw.target[piece], 1 - draw.original[piece]
+            mix = None if draw.mix is None else draw.mix[piece]
         with _exchange(learner.parallel, is_last=is_last):
             with autocast(photographs.device, dtype):
                 target = criterion.content_target(photographs, which)

@@ -25,10 +25,12 @@ class Draw:
 
     which: Tensor
     """The style, by its place among those that are drawn, int64 ``(B,)``."""
+    target: Tensor
+    """The style image in one of its sizes, by its place among all of them, int64 ``(B,)``."""
     original: Tensor
     """Share of the photograph that stays, ``(B,)``."""
-    mix: Tensor
-    """Both as the network takes it, ``(B, K + 1, 1, 1)``."""
+    mix: Tensor | None
+    """Style and share as the network takes them, ``(B, K + 1, 1, 1)``; None where it does not."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,10 +40,11 @@ class Mixes:
     Each style comes once in every row of so many photographs, in an order that is drawn.
 
     Args:
-        styles: K, of the network.
+        styles: K, of the network; 0 where it has one and does not mix.
         drawn: Numbers of those that are trained, in the network.
         batch: Photographs of a step in all processes together.
         seed: Of the training.
+        sizes: In how many sizes each style image is seen.
         rank: Which contiguous piece of the batch this process takes.
         ranks: Processes.
     """
@@ -50,6 +53,7 @@ class Mixes:
     drawn: Sequence[int]
     batch: int
     seed: int
+    sizes: int = 1
     rank: int = 0
     ranks: int = 1
 
@@ -59,18 +63,24 @@ class Mixes:
         first = step * self.batch + self.rank * count
         places = range(first, first + count)
         which = np.array([self._which(n) for n in places], np.int64)
+        target = which * self.sizes + np.array([self._size(n) for n in places])
+        if not self.styles:
+            numbers, targets = (torch.from_numpy(v).to(device) for v in (which, target))
+            return Draw(numbers, targets, torch.zeros(count, device=device), None)
         original = np.array([self._original(n) for n in places], np.float32)
         mix = np.zeros((count, self.styles + 1), np.float32)
         mix[:, 0] = original
         mix[np.arange(count), 1 + np.array(self.drawn)[which]] = 1 - original
-        as_tensors = (torch.from_numpy(values).to(device) for values in (which, original, mix))
-        numbers, share, shares = as_tensors
-        return Draw(numbers, share, shares[..., None, None])
+        drawn = (which, target, original, mix[..., None, None])
+        return Draw(*(torch.from_numpy(values).to(device) for values in drawn))
 
     def _which(self, n: int) -> int:
         row, place = divmod(n, len(self.drawn))
         order = np.random.default_rng((SALT, self.seed, row)).permutation(len(self.drawn))
         return int(order[place])
+
+    def _size(self, n: int) -> int:
+        return int(np.random.default_rng((SALT + 2, self.seed, n)).integers(self.sizes))
 
     def _original(self, n: int) -> float:
         chance, share = np.random.default_rng((SALT + 1, self.seed, n)).random(2)

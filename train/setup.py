@@ -267,10 +267,11 @@ def _prepare(
     tune(device, dtype)
     images, pictures = [], []
     for style in styles:
-        image, picture = load_style(style, config.style_size)
+        for long_side in config.style_sizes:
+            image, picture = load_style(style, long_side)
+            images.append(image.to(device))
         for note in picture.notes:
             reading.announce(f"{style}: {note}")
-        images.append(image.to(device))
         pictures.append(picture)
 
     def read_weights() -> VGGWeights:
@@ -305,9 +306,12 @@ def _prepare(
 
 def _session(inputs: _Inputs, run: Run) -> Session:
     mixes = None
-    if len(run.styles) > 1 or run.config.mix:
+    is_mixing = len(run.styles) > 1 or run.config.mix
+    sizes = len(run.config.style_sizes)
+    if is_mixing or sizes > 1:
         mixes = Mixes(
-            styles=len(run.styles),
+            styles=len(run.styles) if is_mixing else 0,
+            sizes=sizes,
             drawn=run.drawn,
             batch=run.config.batch_on(inputs.device.type),
             seed=run.config.seed,
