@@ -5,6 +5,7 @@ Nothing heavy is imported before it runs.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -135,9 +136,13 @@ def export_checkpoint(
         network = folded(network, torch.from_numpy(shares[1:]))
         told = [n for n, share in enumerate(shares[1:]) if share]
         training |= {"shares": {styles[n]: float(shares[1 + n]) for n in told}}
-        style_sha256 = [style_sha256[n] for n in told]
+        hashes = "".join(style_sha256[n] for n in told)
+        joint_sha256 = hashlib.sha256(hashes.encode()).hexdigest()
+        style_sha256 = [hashes if len(told) == 1 else joint_sha256]
         styles = ["-and-".join(styles[n] for n in told)]
         sketches = [sketches[n] for n in told] if sketches and len(told) == 1 else []
+    if style is not None and controls is not None:
+        raise UsageError("--style and --controls exclude each other: one style has no control")
     if controls is not None and not network.styles:
         raise UsageError(f"--controls {controls}: {source} has one style and nothing to mix")
     given: Controls = (controls or "regional") if network.styles else "none"

@@ -103,7 +103,7 @@ def paint_image(
         read_at = time.perf_counter()
         chosen: tuple[str, ...] = ()
         if paint.is_choosing:
-            chosen = (f"style {paint.choose(photograph.rgb)}",)
+            chosen = (f"style {paint.choose(photograph.rgb, name=job.name)}",)
         painted = paint(photograph, name=job.name)
         painted_at = time.perf_counter()
         if job.target is not None:
@@ -152,7 +152,8 @@ def paint_moving(
     def paint_frame(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         nonlocal is_reduced
         if paint.is_choosing and not seen:
-            announce(f"{job.name}: style {paint.choose(frame)}, which suits its first picture")
+            style = paint.choose(frame, name=job.name)
+            announce(f"{job.name}: style {style}, which suits its first picture")
         painted = paint(frame, name=job.name)
         if not seen:
             seen.append(painted)

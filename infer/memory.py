@@ -14,7 +14,9 @@ def needed_bytes(info: ModelInfo, height: int, width: int, batch: int = 1) -> in
     return info.bytes_per_pixel * batch * (-(-height // m) * m) * (-(-width // m) * m)
 
 
-def check_memory(info: ModelInfo, height: int, width: int, *, name: str) -> None:
+def check_memory(
+    info: ModelInfo, height: int, width: int, *, name: str, brush: float = 1.0
+) -> None:
     """Refuse a run that would take more than ``USABLE`` of the free memory.
 
     Args:
@@ -22,6 +24,7 @@ def check_memory(info: ModelInfo, height: int, width: int, *, name: str) -> None
         height: Height that the network sees, px.
         width: Width that the network sees, px.
         name: What to call the picture.
+        brush: By which ``--size`` is divided.
 
     Raises:
         InferenceError: It would; the message names the largest ``--size`` that fits.
@@ -29,7 +32,7 @@ def check_memory(info: ModelInfo, height: int, width: int, *, name: str) -> None
     needed, free = needed_bytes(info, height, width), free_bytes()
     if needed <= USABLE * free:
         return
-    fitting = largest_size(info, height, width, int(USABLE * free))
+    fitting = int(brush * largest_size(info, height, width, int(USABLE * free)))
     advice = f"--size {fitting} fits" if fitting else "no --size fits, close other programs"
     raise InferenceError(
         f"{name}: {width}x{height} px need {needed / 1e9:.1f} GB of memory,"

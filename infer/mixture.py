@@ -148,6 +148,13 @@ def mixture_of(
     return Mixture(label=label, ground=ground, regions=found)
 
 
+def original_share(mix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return how much of the photograph a mix keeps, ``(1, K + 1, h, w)`` to ``(h, w)``."""
+    total = mix[0].sum(0)
+    share = np.where(total > 0, mix[0, 0] / np.maximum(total, 1e-30), 1.0)
+    return share.astype(np.float32)
+
+
 def _refuse_controls(
     info: ModelInfo,
     model: str,
@@ -156,7 +163,9 @@ def _refuse_controls(
     regions: Sequence[tuple[str | Path, str]],
 ) -> None:
     if style is not None:
-        shares_named(style, info.styles, flag="--style", model=model)
+        shares = shares_named(style, info.styles, flag="--style", model=model)
+        if shares[0] > 0:
+            raise UsageError(f"--style {style}: {model} has no run-time control; use --strength")
     if gradient is not None or regions:
         flag = "--gradient" if gradient is not None else "--region"
         raise UsageError(

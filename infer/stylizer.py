@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from infer.memory import check_memory
-from infer.mixture import mixture_of
+from infer.mixture import mixture_of, original_share
 from infer.session import Session, open_session
 from infer.suggest import Adviser
 from nst.color import blend, with_matched_colors, with_original_colors
@@ -90,6 +90,9 @@ class Stylizer:
             raise UsageError(f"--strength must be 0 to 1, got {strength:g}")
         if not 0 <= texture <= MOST_TEXTURE:
             raise UsageError(f"--texture must be 0 to {MOST_TEXTURE:g}, got {texture:g}")
+        if color_transfer not in get_args(ColorTransfer):
+            names = " or ".join(get_args(ColorTransfer))
+            raise UsageError(f"--color-transfer must be {names}, got {color_transfer}")
         self.size = size
         self.brush = brush
         self.restore_size = restore_size or brush is not None
@@ -149,14 +152,16 @@ class Stylizer:
             name = str(source) if isinstance(source, str | Path) else "the picture"
         photograph = self._as_picture(source, name)
         if self.is_choosing and not self._has_chosen:
-            self.choose(photograph.rgb)
-        seen, note = self._fitted(photograph)
+            self.choose(photograph.rgb, name=name)
+        size = self._seen_size(photograph.height, photograph.width)
+        if not self.session.has_own_memory and self._checked != size:
+            self._check_memory(*size, name)
+        seen, note = self._fitted(photograph, *size)
         mix = self._mix_for(seen, name)
-        if not self.session.has_own_memory and self._checked != (seen.height, seen.width):
-            self._check_memory(seen.height, seen.width, name)
         painted = self.session.run(seen.rgb[None], texture=self.texture, mix=mix)[0]
         if self.restore_size and painted.shape != photograph.rgb.shape:
-            painted = restored(painted, seen.rgb, photograph.rgb)
+            kept = None if mix is None else original_share(mix)
+            painted = restored(painted, seen.rgb, photograph.rgb, kept)
             seen = photograph
         if self.original_colors:
             keep = with_original_colors
@@ -191,6 +196,8 @@ class Stylizer:
             ImageError: The array is of another kind.
             InferenceError: The run failed, for want of memory as a rule.
         """
+        if self.is_choosing and not self._has_chosen:
+            raise UsageError("--style auto: no style was chosen yet")
         mix = None
         if self.mixture is not None:
             _, height, width, _ = images.shape
@@ -208,11 +215,12 @@ class Stylizer:
             return own if self.size is None else min(own, self.size)
         return max(1, round((self.size or own) / self.brush))
 
-    def choose(self, photograph: NDArray[np.uint8]) -> str:
+    def choose(self, photograph: NDArray[np.uint8], *, name: str = "the picture") -> str:
         """Choose the style that suits a photograph, for it and those that follow.
 
         Args:
             photograph: RGB, uint8, (H, W, 3).
+            name: What to call it in an error.
 
         Returns:
             The style.
@@ -223,8 +231,8 @@ class Stylizer:
         """
         if self._adviser is None:
             self._adviser = Adviser()
+        best = self._adviser.rank(photograph, [self.session], name=name)[0].style
         self._has_chosen = True
-        best = self._adviser.rank(photograph, [self.session])[0].style
         assert self.mixture is not None
         self.mixture = self.mixture.with_style(best, self.info.styles)
         return best
@@ -258,27 +266,32 @@ class Stylizer:
         The next ones of that size in a row are painted in what this one took: a film on a small
         machine must not end because its own second frame finds the memory taken.
         """
+        brush = self.brush or 1.0
         try:
-            check_memory(self.info, height, width, name=name)
+            check_memory(self.info, height, width, name=name, brush=brush)
         except InferenceError:
             self._checked = None
             self.session.give_memory_back()  # taken by pictures of another size
-            check_memory(self.info, height, width, name=name)
+            check_memory(self.info, height, width, name=name, brush=brush)
         self._checked = height, width
 
-    def _fitted(self, photograph: Picture) -> tuple[Picture, tuple[str, ...]]:
+    def _seen_size(self, height: int, width: int) -> tuple[int, int]:
+        """Return height and width of what the network sees of a picture, px."""
+        scale = self._long_side(height, width) / max(height, width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
+
+    def _fitted(
+        self, photograph: Picture, new_height: int, new_width: int
+    ) -> tuple[Picture, tuple[str, ...]]:
         """Return the picture that the network sees, and a note where it is not the photograph."""
         height, width = photograph.height, photograph.width
-        long_side = self._long_side(height, width)
-        if long_side == max(height, width):
+        if (new_height, new_width) == (height, width):
             return photograph, ()
-        scale = long_side / max(height, width)
-        new_height, new_width = max(1, round(height * scale)), max(1, round(width * scale))
         rgb = resize_image(photograph.rgb, new_height, new_width)
         alpha = photograph.alpha
         if alpha is not None:
             alpha = resize_image(alpha, new_height, new_width)
         note = f"{width}x{height} painted at {new_width}x{new_height}"
         if self.restore_size:
-            note += f" and {'reduced' if long_side > max(height, width) else 'enlarged'} again"
+            note += f" and {'reduced' if new_width > width else 'enlarged'} again"
         return Picture(rgb=rgb, alpha=alpha, notes=()), (note,)

@@ -39,12 +39,19 @@ class Adviser:
     def __init__(self) -> None:
         self.critic = Critic()
 
-    def rank(self, photograph: NDArray[np.uint8], sessions: Sequence[Session]) -> list[Suggestion]:
+    def rank(
+        self,
+        photograph: NDArray[np.uint8],
+        sessions: Sequence[Session],
+        *,
+        name: str = "the picture",
+    ) -> list[Suggestion]:
         """Try every style of some models on a photograph; the best comes first.
 
         Args:
             photograph: uint8 ``(H, W, 3)``.
             sessions: Models of one style or of several.
+            name: What to call the photograph in an error.
 
         Raises:
             UsageError: A model does not know what its styles look like.
@@ -53,7 +60,7 @@ class Adviser:
         tall, wide, _ = photograph.shape
         height, width = fit_long_side(tall, wide, THUMBNAIL_PX)
         if min(height, width) < LEAST_PX:
-            raise ImageError(f"{wide}x{tall} px is too small to judge which style suits")
+            raise ImageError(f"{name}: {wide}x{tall} px is too small to judge which style suits")
         seen = resize_image(photograph, height, width)
         known = self.critic.see(seen)
         found = []
@@ -77,7 +84,7 @@ def sketches_of(info: ModelInfo, model: str) -> list[Sketch]:
     if len(info.sketches) != len(info.styles) or not all(info.sketches):
         raise UsageError(
             f"{model} does not say what its styles look like, as files of older versions and of"
-            " mixes; train or export it again"
+            " mixes; train it again"
         )
     return [Sketch.from_text(text) for text in info.sketches]
 

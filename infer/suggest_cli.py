@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from nst.errors import UsageError
 from nst.settings import Provider
 from nst.terminal import result, result_json, say
 
@@ -38,15 +39,25 @@ def suggest(
     - `nst suggest photo.jpg models/ -o sheet.jpg`
     """
     from infer.session import open_session
-    from infer.suggest import Adviser, contact_sheet, models_in
+    from infer.suggest import Adviser, contact_sheet, models_in, sketches_of
     from nst.image import check_output, load_image, save_image
 
     if output is not None:
         check_output(output, overwrite=overwrite)
     picture = load_image(photo)
-    sessions = [open_session(model, provider) for model in models_in(models)]
+    sessions = []
+    for model in models_in(models):
+        session = open_session(model, provider)
+        try:
+            sketches_of(session.info, session.name)
+        except UsageError as error:  # one of many must not spoil the rest
+            say(f"left out: {error}")
+        else:
+            sessions.append(session)
+    if not sessions:
+        raise UsageError("no model is left that says what its styles look like")
     say(sessions[0].describe_provider())
-    ranked = Adviser().rank(picture.rgb, sessions)
+    ranked = Adviser().rank(picture.rgb, sessions, name=str(photo))
     if output is not None:
         save_image(output, contact_sheet(picture.rgb, ranked), overwrite=overwrite)
         say(f"contact sheet: {output}")

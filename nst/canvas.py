@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +46,7 @@ def load_canvas(
     *,
     weights: Sequence[float] = (),
     masks: Sequence[Path | str] = (),
+    has_start: bool = False,
 ) -> Canvas:
     """Read the pictures and apply ``size``, ``style_size``, ``init`` and ``device``.
 
@@ -54,6 +56,7 @@ def load_canvas(
         config: Settings; all others are applied by ``nst.optimize.optimize``, but for ``vgg``,
             which is for ``nst.weights.find_weights``.
         weights: What each of several style images counts; equal if none is given.
+        has_start: Whether the start comes from elsewhere, whatever ``init`` says.
         masks: Pictures in proportion to the photograph, white where each style image shall be.
 
     Raises:
@@ -80,7 +83,7 @@ def load_canvas(
             f" {LEAST_PX} px"
         )
     start = None
-    if config.init not in ("content", "noise", "model"):
+    if config.init not in ("content", "noise") and not has_start:
         if not Path(config.init).is_file():
             raise UsageError(f"--init must be content, noise or a picture file, got {config.init}")
         read[config.init] = load_image(config.init)
@@ -103,15 +106,17 @@ def _guides(
     device: torch.device,
 ) -> Guides | None:
     """Return what several style images count, and where; None for one without a mask."""
+    if not all(math.isfinite(weight) and weight >= 0 for weight in weights):
+        raise UsageError("style weights must be numbers from 0 on")
     if weights and len(weights) != styles:
         raise UsageError(f"{len(weights)} style weights for {styles} style images")
     if masks and len(masks) != styles:
         raise UsageError(f"{len(masks)} masks for {styles} style images")
     if styles == 1 and not masks:
         return None
-    if any(weight < 0 for weight in weights) or (weights and sum(weights) <= 0):
-        raise UsageError("style weights must be numbers from 0 on, and not all 0")
     weights = list(weights) or [1.0] * styles
+    if sum(weights) <= 0:
+        raise UsageError("style weights must not all be 0")
     if not masks:
         return Guides(weights)
     planes = []
@@ -120,6 +125,7 @@ def _guides(
         check_proportions(plane, str(mask), *size, name="the photograph")
         planes.append(torch.from_numpy(resize_image(plane, *size)).float() / 255)
     stack = torch.stack(planes)[:, None].to(device)  # (K, 1, H, W)
-    if float(stack.sum()) == 0:
-        raise UsageError("all masks are black: nothing would be painted")
+    areas = stack.mean((1, 2, 3)).tolist()
+    if sum(weight * area for weight, area in zip(weights, areas, strict=True)) <= 0:
+        raise UsageError("no style has both a weight and a mask that is not black")
     return Guides(weights, stack)

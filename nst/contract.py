@@ -124,6 +124,8 @@ class ModelInfo:
         for name in ("styles", "style_sha256", "parity", "sketches"):
             values[name] = tuple(values[name])
         info = cls(**values)
+        if len(info.style_sha256) != len(info.styles):
+            raise ModelError(f"{source}: metadata names as many styles as it has no hashes of")
         if not info.styles or info.controls not in get_args(Controls):
             raise ModelError(f"{source}: metadata names no style or an unknown control")
         has_names = all(isinstance(name, str) for name in info.styles)

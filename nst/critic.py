@@ -55,11 +55,11 @@ class Sketch:
 
     def to_text(self) -> str:
         """Return it in half precision, base64."""
-        values = np.concatenate([[0.0], *self.grams])
-        largest = max(float(np.abs(gram).max()) for gram in self.grams) or 1.0
-        # Half precision has a short range: all but the first are stored in proportion.
+        values = np.concatenate(self.grams)
+        largest = float(np.abs(values).max()) or 1.0
+        # Half precision has a short range: values are stored in proportion to the largest.
         head = np.array([self.content_energy, largest], "<f4").tobytes()
-        return base64.b64encode(head + (values[1:] / largest).astype("<f2").tobytes()).decode()
+        return base64.b64encode(head + (values / largest).astype("<f2").tobytes()).decode()
 
     @classmethod
     def from_text(cls, text: str) -> Sketch:

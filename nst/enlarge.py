@@ -25,7 +25,10 @@ SMOOTHNESS = 30.0**2
 
 
 def restored(
-    painted: NDArray[np.uint8], seen: NDArray[np.uint8], photograph: NDArray[np.uint8]
+    painted: NDArray[np.uint8],
+    seen: NDArray[np.uint8],
+    photograph: NDArray[np.uint8],
+    kept: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
     """Return a painting in the size of the photograph.
 
@@ -33,7 +36,22 @@ def restored(
         painted: (h, w, 3).
         seen: What was painted: the photograph, (h, w, 3).
         photograph: The photograph, (H, W, 3).
+        kept: How much of the photograph is in the painting, on any grid, (a, b) within 0 and 1:
+            that much of its detail comes back, all of it where there is nothing else.
     """
+    if kept is None or not kept.any():
+        return _restored(painted, seen, photograph)
+    height, width = photograph.shape[:2]
+    share = _resized(kept, height, width)[..., None]
+    lost = photograph.astype(np.float32) - _restored(seen, seen, photograph)
+    found = _restored(painted, seen, photograph) + share * lost
+    whole: NDArray[np.uint8] = np.rint(np.clip(found, 0, 255)).astype(np.uint8)
+    return whole
+
+
+def _restored(
+    painted: NDArray[np.uint8], seen: NDArray[np.uint8], photograph: NDArray[np.uint8]
+) -> NDArray[np.uint8]:
     height, width = photograph.shape[:2]
     if painted.shape[0] >= height and painted.shape[1] >= width:
         return resize_image(painted, height, width)
@@ -65,6 +83,12 @@ def _mean(plane: NDArray[Any]) -> NDArray[Any]:
         counts = np.expand_dims(last - first, 1 - axis)
         plane = ((sums.take(last, axis) - sums.take(first, axis)) / counts).astype(np.float32)
     return plane
+
+
+def _resized(plane: NDArray[Any], height: int, width: int) -> NDArray[Any]:
+    """Return a grid in another size, between the middles of its cells."""
+    image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
+    return np.array(image.resize((width, height), Image.Resampling.BILINEAR), np.float32)
 
 
 def _enlarged(plane: NDArray[Any], height: int, width: int) -> NDArray[Any]:

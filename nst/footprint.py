@@ -34,6 +34,7 @@ from nst.image import fit_long_side
 from nst.memory import USABLE, free_bytes
 from nst.presets import Preset, preset_of
 from nst.runtime import choose_precision
+from nst.tiled import geometry
 from nst.weights import VGGWeights
 
 PICTURES_BYTES = 350
@@ -47,14 +48,17 @@ PASSING_BYTES = {torch.float32: 19, torch.bfloat16: 11}
 STYLE_BYTES = 20
 """Of each pixel of the style image and each channel of conv1_1, while its targets are computed."""
 
-PIECE_MARGIN_PX = 64
-"""Of both sides of a piece together."""
 LEAST_PX = 32
 """No smaller long side is recommended; 0 would even mean the photograph's own size."""
 
 
 def check_memory(
-    photograph: Tensor, style: Tensor, weights: VGGWeights, config: OptimizeConfig
+    photograph: Tensor,
+    style: Tensor,
+    weights: VGGWeights,
+    config: OptimizeConfig,
+    *,
+    masks: int = 0,
 ) -> None:
     """Refuse to paint what would take more than ``USABLE`` of the free memory of the device.
 
@@ -63,6 +67,7 @@ def check_memory(
         style: ``(1, 3, h, w)``.
         weights: VGG-19.
         config: Settings of the painting.
+        masks: Of style images, each of which keeps features of its own.
 
     Raises:
         InferenceError: It would; the message names the largest ``--size`` that fits.
@@ -72,10 +77,11 @@ def check_memory(
     free = _free_bytes(device)
     preset = preset_of(config)
     activations = _activation_bytes(weights, preset, dtype)
+    activations += masks * KEPT_BYTES[dtype] * _style_values(weights, preset)
     per_pixel, fixed, hint = _steps_bytes(config) + activations, 0.0, ""
     if config.tile and max(photograph.shape[-2:]) > config.tile:
         per_pixel = _steps_bytes(config) + _content_bytes(weights, preset)
-        fixed = activations * (config.tile + PIECE_MARGIN_PX) ** 2
+        fixed = activations * (config.tile + 2 * _margin(weights, preset)) ** 2
     elif not config.tile:
         hint = ", or give --tile 768"
     of_style = float(STYLE_BYTES * _channels(weights, "conv1_1"))
@@ -88,8 +94,10 @@ def check_memory(
         needed = per_pixel * height * width + fixed
         if needed <= USABLE * free:
             continue
-        side = _largest_side(height, width, max(1.0, USABLE * free - fixed) / per_pixel)
+        side = _largest_side(height, width, (USABLE * free - fixed) / per_pixel)
         advice = f"{flag} {side} fits{hint}" if side >= LEAST_PX else "close other programs"
+        if fixed > USABLE * free:
+            advice = "give a smaller --tile"
         raise InferenceError(
             f"{words} {width}x{height} px takes {needed / 1e9:.1f} GB of memory,"
             f" {free / 1e9:.1f} GB are free, of which {USABLE:.0%} may be used; {advice}"
@@ -120,6 +128,19 @@ def _steps_bytes(config: OptimizeConfig) -> float:
     """Return what the optimiser takes for each pixel, bytes."""
     pairs = config.history if config.optimizer == "lbfgs" else OptimizeConfig().history
     return PICTURES_BYTES + PAIRS_BYTES * pairs / OptimizeConfig().history
+
+
+def _style_values(weights: VGGWeights, preset: Preset) -> float:
+    """Return the values at the style taps, for each pixel."""
+    return sum(_channels(weights, t.layer) / _area(t.layer, t.scale) for t in preset.style)
+
+
+def _margin(weights: VGGWeights, preset: Preset) -> int:
+    """Return the margin of a piece at the scale where most of the memory goes, the finest, px."""
+    finest = min(tap.scale for tap in preset.taps)
+    taps = [tap for tap in preset.taps if tap.scale == finest]
+    margin, _ = geometry(weights.convolutions, taps)
+    return margin // finest
 
 
 def _content_bytes(weights: VGGWeights, preset: Preset) -> float:
@@ -164,7 +185,7 @@ def _channels(weights: VGGWeights, layer: str) -> int:
 
 def _largest_side(height: int, width: int, pixels: float) -> int:
     """Return the longest side at which a picture of this shape has at most so many pixels."""
-    side = int(max(height, width) * math.sqrt(pixels / (height * width)))
-    while math.prod(fit_long_side(height, width, side)) > pixels:
+    side = int(max(height, width) * math.sqrt(max(0.0, pixels) / (height * width)))
+    while side > 0 and math.prod(fit_long_side(height, width, side)) > pixels:
         side -= 1
     return side

@@ -12,20 +12,23 @@ from nst.color import luminance
 from nst.errors import ImageError
 from nst.image import load_image
 
+OPAQUE = 255
 TOLERANCE = 0.02
 """How far the proportions of a mask may be off those of the picture."""
 
 
 def load_mask(path: Path | str) -> NDArray[np.uint8]:
-    """Return how white a picture is, and how opaque where it has alpha, ``(h, w)``.
+    """Return how white a picture is, ``(h, w)``; of one that is opaque in places, how opaque.
 
     Raises:
-        ImageError: It cannot be read.
+        ImageError: It cannot be read, or the mask is empty.
     """
     picture = load_image(path)
     light: NDArray[Any] = luminance(picture.rgb)
-    if picture.alpha is not None:
-        light = light * picture.alpha.astype(np.float32) / 255
+    if picture.alpha is not None and picture.alpha.min() < OPAQUE:
+        light = picture.alpha
+    if light.max() < 1:
+        raise ImageError(f"{path}: the mask is empty: black, or transparent everywhere")
     mask: NDArray[np.uint8] = np.rint(light).astype(np.uint8)
     return mask
 

@@ -88,7 +88,10 @@ def optimize(
     style = min(styles, key=lambda image: min(image.shape[-2:]))
     scales = config.scales or scales_for(photograph.shape[-2:], style.shape[-2:])
     _check_coarsest(scales, {"photograph": photograph, "style image": style})
-    check_memory(photograph, max(styles, key=Tensor.numel), weights, config)
+    if guides is None and len(styles) > 1:
+        guides = Guides([1.0] * len(styles))
+    masks = len(styles) if guides is not None and guides.masks is not None else 0
+    check_memory(photograph, max(styles, key=Tensor.numel), weights, config, masks=masks)
     image = _first_image(photograph, 2 ** (scales - 1), config, start)
     for scale in range(1, scales + 1):
         is_full, factor = False, 2 ** (scales - scale)

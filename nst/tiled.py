@@ -8,7 +8,7 @@ changes at its borders: values and gradients are those of the whole picture.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -65,7 +65,9 @@ class TiledObjective:
             by_scale.setdefault(tap.scale, []).append(tap)
         self._taps = by_scale
         self._pieces = {
-            scale: list(_pieces(self._size, *geometry(criterion, taps), piece * scale))
+            scale: list(
+                _pieces(self._size, *geometry(criterion.encoder.convolutions, taps), piece * scale)
+            )
             for scale, taps in by_scale.items()
         }
         self._target: list[Tensor] = []
@@ -183,12 +185,12 @@ def map_size(size: tuple[int, int], tap: Tap, ceil_mode: bool) -> tuple[int, int
     return height, width
 
 
-def geometry(criterion: PerceptualLoss, taps: Sequence[Tap]) -> tuple[int, int]:
+def geometry(convolutions: Iterable[str], taps: Sequence[Tap]) -> tuple[int, int]:
     """Return how far the taps of one scale look, and what borders must be multiples of, px."""
     scale, unit = taps[0].scale, max(map(stride_of, taps))
     deepest = max(int(tap.layer[4]) for tap in taps)
     reach, jump = 0, scale
-    for name in criterion.encoder.convolutions:
+    for name in convolutions:
         if int(name[4]) > deepest:
             break
         if name in FIRST_OF_BLOCK:  # a pooling before it looks at one position more

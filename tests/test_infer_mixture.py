@@ -117,8 +117,9 @@ def test_a_soft_mask_mixes(tmp_path: Path) -> None:
 
 
 def test_a_mask_may_be_in_the_alpha(tmp_path: Path) -> None:
-    """By hand: white where it is opaque, nothing where it is not."""
-    rgba = np.full((10, 20, 4), 255, np.uint8)
+    """By hand: there where it is opaque, nothing where it is not, whatever its colour."""
+    rgba = np.zeros((10, 20, 4), np.uint8)
+    rgba[..., 3] = 255
     rgba[:, 10:, 3] = 0
     mix = grid(mixture(regions=[(saved(tmp_path / "a.png", rgba), "wave")]))
     assert mix[:, 5, 2].tolist() == [0, 1, 0]
@@ -148,6 +149,7 @@ def test_a_mask_of_other_proportions_is_refused(left: Path) -> None:
         ("none", {"gradient": "wave,scream"}, "--gradient: m.onnx has one style"),
         ("none", {"regions": [("m.png", "wave")]}, "--region: m.onnx has one style"),
         ("none", {"style": "scream"}, "--style: scream is none of the styles"),
+        ("none", {"style": "original:0.5,wave"}, "has no run-time control; use --strength"),
     ],
 )
 def test_what_is_refused(controls: Controls, asked: dict[str, Any], reason: str) -> None:

@@ -51,3 +51,15 @@ def test_any_size(shape: tuple[int, int]) -> None:
     painted = np.full((*shape, 3), 99, np.uint8)
     photograph = np.full((31, 50, 3), 12, np.uint8)
     assert np.abs(restored(painted, painted, photograph).astype(int) - 99).max() <= 1
+
+
+def test_what_was_kept_of_the_photograph_comes_back_whole() -> None:
+    """By definition: where nothing was painted the photograph is, to the bit."""
+    photograph = np.random.default_rng(2).integers(0, 256, (60, 80, 3), dtype=np.uint8)
+    seen = resize_image(photograph, 30, 40)
+    everything = np.ones((1, 1), np.float32)
+    np.testing.assert_array_equal(restored(seen, seen, photograph, everything), photograph)
+    half = np.array([[1.0, 0.0]], np.float32)
+    found = restored(seen // 2, seen, photograph, half)
+    plain = restored(seen // 2, seen, photograph)
+    np.testing.assert_array_equal(found[:, -15:], plain[:, -15:])

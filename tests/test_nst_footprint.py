@@ -75,6 +75,22 @@ def test_what_does_not_fit_is_refused_with_the_size_that_fits(
         check_memory(torch.empty(1, 3, 50, 50), big_style, tiny_vgg, config)
 
 
+def test_pieces_are_counted_and_a_piece_that_is_too_large_is_told(
+    tiny_vgg: VGGWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By invariant: in pieces a larger picture fits; masks take more; an absurd piece is named."""
+    config = OptimizeConfig(device="cpu", history=3)
+    per_pixel = bytes_per_pixel(tiny_vgg, PRESETS["pyramid"], torch.float32)
+    monkeypatch.setattr(nst.footprint, "free_bytes", lambda: int(700 * 700 * per_pixel))
+    large, style = torch.empty(1, 3, 900, 900), torch.empty(1, 3, 64, 64)
+    with pytest.raises(InferenceError, match="or give --tile"):
+        check_memory(large, style, tiny_vgg, config)
+    check_memory(large, style, tiny_vgg, config.replace(tile=64))
+    monkeypatch.setattr(nst.footprint, "free_bytes", lambda: 30_000_000)
+    with pytest.raises(InferenceError, match="give a smaller --tile"):
+        check_memory(large, style, tiny_vgg, config.replace(tile=890))
+
+
 def test_where_nothing_fits_no_size_is_named(
     tiny_vgg: VGGWeights, monkeypatch: pytest.MonkeyPatch
 ) -> None:

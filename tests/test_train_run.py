@@ -84,7 +84,7 @@ def test_config_toml_holds_the_settings(tmp_path: Path) -> None:
     style.write_bytes(b"the very bytes")
     folder = tmp_path / "run"
     folder.mkdir()
-    run_in(folder).begin([style])
+    run_in(folder).begin({0: style})
     text = (folder / "config.toml").read_text()
     assert from_toml(TrainConfig, text, source="config.toml") == CONFIG
     assert run_in(folder).style_file(0) == folder / "style.png"
@@ -103,7 +103,7 @@ def test_a_style_image_without_a_suffix_is_found(tmp_path: Path) -> None:
     style.write_bytes(b"x")
     folder = tmp_path / "run"
     folder.mkdir()
-    run_in(folder).begin([style])
+    run_in(folder).begin({0: style})
     assert run_in(folder).style_file(0).read_bytes() == b"x"
 
 

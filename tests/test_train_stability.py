@@ -29,7 +29,7 @@ def photographs(batch: int = 2, height: int = 64, width: int = 80) -> Tensor:
 
 def test_what_moves_with_the_photograph_costs_the_noise_alone() -> None:
     """By hand: the identity gives back the noise that was added, whatever the motion."""
-    found = stability_loss(lambda x: x, photographs(), photographs(), step=3)
+    found = stability_loss(lambda x: x, photographs(), photographs(), seed=0, first=3)
     assert found.shape == (2,)
     np.testing.assert_allclose(found.numpy(), NOISE**2, rtol=0.1)
 
@@ -37,15 +37,21 @@ def test_what_moves_with_the_photograph_costs_the_noise_alone() -> None:
 def test_what_stays_on_the_screen_costs() -> None:
     """By hand: a pattern that does not move is far off its own moved self."""
     pattern = torch.rand(2, 3, 64, 80, generator=torch.Generator().manual_seed(1))
-    found = stability_loss(lambda x: pattern, photographs(), pattern, step=3)
+    found = stability_loss(lambda x: pattern, photographs(), pattern, seed=0, first=3)
     assert (found > 100 * NOISE**2).all()
 
 
-def test_the_same_step_moves_in_the_same_way() -> None:
-    same = [stability_loss(lambda x: x**2, photographs(), photographs(), step=5) for _ in range(2)]
-    other = stability_loss(lambda x: x**2, photographs(), photographs(), step=6)
-    assert torch.equal(*same)
-    assert not torch.equal(same[0], other)
+def squared(images: Tensor, *, seed: int, first: int) -> Tensor:
+    return stability_loss(lambda x: x**2, images, images, seed=seed, first=first)
+
+
+def test_a_photograph_moves_by_its_number() -> None:
+    """By invariant: alone, in a batch, here or in another process; another seed, another motion."""
+    images = photographs()
+    both = squared(images, seed=1, first=6)
+    torch.testing.assert_close(both[1:], squared(images[1:], seed=1, first=7))
+    assert not torch.equal(both, squared(images, seed=1, first=8))
+    assert not torch.equal(both, squared(images, seed=2, first=6))
 
 
 @pytest.mark.parametrize(
@@ -71,6 +77,6 @@ def test_motions_are_those_of_the_judge(drawn: list[float], motion: Motion) -> N
 def test_its_gradient_reaches_both_paintings() -> None:
     weight = torch.tensor(0.5, requires_grad=True)
     painted = weight * photographs()
-    stability_loss(lambda x: weight * x, photographs(), painted, step=1).sum().backward()  # type: ignore[no-untyped-call]
+    stability_loss(lambda x: weight * x, photographs(), painted, seed=0, first=1).sum().backward()  # type: ignore[no-untyped-call]
     assert weight.grad is not None
     assert weight.grad.isfinite()

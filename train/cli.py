@@ -126,6 +126,7 @@ def train(
                 reading=reading,
                 ranks=ranks,
                 adds=bool(add),
+                finds_net=not (is_given(ctx, "net") or is_given(ctx, "width")),
             )
         run_session(session)
     if ranks.is_first and as_json:

@@ -63,9 +63,12 @@ class Learner:
         step: Steps done.
         lattice_weight: Of ``nst.functional.lattice_loss``, beside the objective.
         stability: Weight of ``train.stability.stability_loss``.
+        seed: Of the training.
         rate_factor: What the learning rate is multiplied by; lowered after trouble.
         micro_batch: Photographs that go through the network at once; None for the whole batch.
         mixes: Which styles it is asked for, of a network that mixes several.
+        rank: Which of the processes this is that share a training.
+        ranks: How many they are.
         skipped: See ``StepRecord``.
         skipped_in_a_row: See ``StepRecord``.
         parallel: The network as it is called; wrapped where several processes share a training.
@@ -76,10 +79,13 @@ class Learner:
     optimizer: torch.optim.Adam
     lattice_weight: float = 0.0
     stability: float = 0.0
+    seed: int = 0
     step: int = 0
     rate_factor: float = 1.0
     micro_batch: int | None = None
     mixes: Mixes | None = None
+    rank: int = 0
+    ranks: int = 1
 
     def __post_init__(self) -> None:
         device = next(self.network.parameters()).device
@@ -89,21 +95,37 @@ class Learner:
         self.drawn: Draw | None = None
 
     @classmethod
-    def new(cls, config: TrainConfig, device: torch.device, mixes: Mixes | None = None) -> Learner:
+    def new(
+        cls,
+        config: TrainConfig,
+        device: torch.device,
+        mixes: Mixes | None = None,
+        *,
+        learns_strength: bool = False,
+    ) -> Learner:
         """Make a network with random weights from the seed, and its optimiser.
 
-        Where not all styles are drawn, only the norms of those that are can change.
+        Where not all styles are drawn, only the norms of those that are can change; and with
+        ``learns_strength`` what all styles share of it for less than full strength.
         """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             network = build_network(config.dimensions, mixes.styles if mixes else 0)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         if mixes is not None and mixes.styles > len(mixes.drawn):
-            _freeze_all_but(network, mixes.drawn)
+            rows = [1 + style for style in mixes.drawn]
+            _freeze_all_but(network, [0, *rows] if learns_strength else rows)
         betas = (0.9, config.beta2)
         learnt = [p for p in network.parameters() if p.requires_grad]
         optimizer = torch.optim.Adam(learnt, lr=0.0, betas=betas, fused=True)
-        return cls(network, optimizer, config.lattice_weight, config.stability, mixes=mixes)
+        return cls(
+            network,
+            optimizer,
+            config.lattice_weight,
+            config.stability,
+            seed=config.seed,
+            mixes=mixes,
+        )
 
     @contextmanager
     def rehearsal(self) -> Iterator[None]:
@@ -118,6 +140,10 @@ class Learner:
             self.step, self.micro_batch = 0, None
             self.skipped.zero_()
             self.skipped_in_a_row.zero_()
+
+    def first_of_step(self, count: int) -> int:
+        """Return the number, in the whole training, of the first of this process's photographs."""
+        return (self.step * self.ranks + self.rank) * count
 
     @property
     def dtype(self) -> torch.dtype:
@@ -268,7 +294,13 @@ def backward(
                 weighted = weighted + learner.lattice_weight * lattice
             if learner.stability:
                 with autocast(photographs.device, dtype):
-                    unsteady = stability_loss(paint, photographs, painted, learner.step)
+                    unsteady = stability_loss(
+                        paint,
+                        photographs,
+                        painted,
+                        seed=learner.seed,
+                        first=learner.first_of_step(len(crops)) + start,
+                    )
                 weighted = weighted + learner.stability * unsteady
             weighted = weighted * _has_structure(photographs)
             (weighted.sum() / len(crops)).backward()  # type: ignore[no-untyped-call]
@@ -276,8 +308,8 @@ def backward(
     return LossTerms.join(parts)
 
 
-def _freeze_all_but(network: StyleNetwork, styles: Sequence[int]) -> None:
-    """Let nothing learn but the scales and shifts of some styles; the others keep every bit.
+def _freeze_all_but(network: StyleNetwork, rows: Sequence[int]) -> None:
+    """Let nothing learn but some rows of scales and shifts; the others keep every bit.
 
     Adam leaves alone what has had no gradient from the start.
     """
@@ -286,7 +318,7 @@ def _freeze_all_but(network: StyleNetwork, styles: Sequence[int]) -> None:
         parameter.requires_grad_(name in norms)
         if name in norms:
             is_learnt = torch.zeros(len(parameter), 1, device=parameter.device)
-            is_learnt[[1 + style for style in styles]] = 1.0
+            is_learnt[list(rows)] = 1.0
             parameter.register_hook(partial(torch.mul, is_learnt))  # type: ignore[no-untyped-call]
 
 

@@ -104,7 +104,9 @@ def append_line(path: Path, line: DataclassInstance) -> None:
 
 
 class Tally:
-    """Adds up S of each style over some steps; nothing waits for the device before ``take``.
+    """Adds up S of each style over some steps, of the photographs of this process.
+
+    Nothing waits for the device before ``take``.
 
     Args:
         styles: Their names.
@@ -120,12 +122,15 @@ class Tally:
         share, which = record.terms.style_share, record.which
         if share is None or which is None:
             return
-        is_full = (share == 1).float()
-        values = torch.stack((is_full * record.terms.style.float(), is_full))
-        self._sums.index_add_(1, which, values.nan_to_num())
+        style = record.terms.style.float()
+        counts = ((share == 1) & style.isfinite()).float()
+        values = torch.stack((style.nan_to_num(0, 0, 0) * counts, counts))
+        self._sums.index_add_(1, which, values)
 
     def take(self) -> dict[str, float]:
-        """Return the means, of the styles that came, and begin anew."""
+        """Return the means, of the styles that came, and begin anew; nothing of one alone."""
+        if len(self._styles) == 1:
+            return {}
         sums, counts = self._sums.tolist()
         self._sums.zero_()
         values = zip(self._styles, sums, counts, strict=True)

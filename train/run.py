@@ -60,6 +60,8 @@ class Run:
     """Of their image files."""
     sketches: list[str] = field(default_factory=list)
     """What they look like, see ``nst.critic``."""
+    learns_strength: bool = False
+    """Whether the others, which had no control of the strength, get one with the added styles."""
     added: int = 0
     """How many of them, the last ones, a network was given that had the others already."""
     data: list[str]
@@ -111,13 +113,13 @@ class Run:
         styles = [self.style_sha256[number] for number in self.drawn]
         return identity_of(styles, self.data_identity, self.vgg_sha256)
 
-    def begin(self, styles: Sequence[Path]) -> None:
-        """Fill a new folder: the settings and copies of the style images that are trained.
+    def begin(self, styles: Mapping[int, Path]) -> None:
+        """Fill a new folder: the settings and copies of the style images, by their numbers.
 
         Raises:
             OutputError: The disk is full.
         """
-        for number, style in zip(self.drawn, styles, strict=True):
+        for number, style in styles.items():
             name = _stem_of(number, len(self.styles)) + style.suffix.lower()
             with atomic_write(self.folder / name) as file:
                 file.write(style.read_bytes())
@@ -149,6 +151,7 @@ class Run:
             "style_sha256": self.style_sha256,
             "sketches": self.sketches,
             "added": self.added,
+            "learns_strength": self.learns_strength,
             "data": self.data,
             "data_identity": self.data_identity,
             "vgg_sha256": self.vgg_sha256,
@@ -206,7 +209,14 @@ def run_of(folder: Path, header: Mapping[str, Any]) -> Run:
     """Rebuild a run from the header of its checkpoint."""
     names = {f.name for f in dataclasses.fields(Run)} - {"folder", "config"}
     styles, hashes = styles_of(header, source=folder)
-    header = {"added": 0, "sketches": [], **header, "styles": styles, "style_sha256": hashes}
+    header = {
+        "added": 0,
+        "learns_strength": False,
+        "sketches": [],
+        **header,
+        "styles": styles,
+        "style_sha256": hashes,
+    }
     try:
         settings = BEFORE_THEY_WERE_SETTINGS | header["config"]
         config = from_dict(TrainConfig, settings, source=str(folder))

@@ -57,6 +57,7 @@ def new_session(
     ranks: Ranks = Ranks(),  # noqa: B008, it is frozen
     shown: Sequence[NDArray[np.uint8]] = (),
     adds: bool = False,
+    finds_net: bool = True,
 ) -> Session:
     """Check every input, then make a run folder and a network.
 
@@ -71,13 +72,14 @@ def new_session(
         shown: Photographs of the previews, uint8 ``(H, W, 3)``, all of one size; else a few of the
             set.
         adds: Whether the network that ``config.init`` names keeps its styles, and these are added.
+        finds_net: Whether such a network's dimensions are taken from it.
 
     Raises:
         NSTError: An input cannot be used; no folder was made.
     """
     cast = _cast_of(styles, config, reading.announce, adds=adds)
-    if cast.trained and config.width is None and config.net == TrainConfig().net:
-        config = config.replace(net=cast.trained.network.dimensions.name)
+    if cast.trained and finds_net:
+        config = config.replace(net=cast.trained.network.dimensions.name, width=None)
     inputs = _prepare(cast.files, data, config, reading, ranks)
     hashes, sketches = _known_by(cast, styles, config.style_size)
     started_at = time.perf_counter()  # downloading and decoding, once for all styles, is no part
@@ -94,6 +96,7 @@ def new_session(
         style_sha256=hashes,
         sketches=sketches,
         added=cast.added,
+        learns_strength=cast.trained is not None and cast.trained.network.styles == 0,
         data=places_of(data),
         data_identity=inputs.photographs.identity,
         vgg_sha256=inputs.weights.sha256,
@@ -111,7 +114,7 @@ def new_session(
 
     def begin() -> None:
         try:
-            session.run.begin(cast.files)
+            session.run.begin(cast.images)
             session.run.list_bad_files(session.photographs.bad)
             session.run.save(session.learner)
         except BaseException:
@@ -208,6 +211,14 @@ class _Cast:
     trained: Trained | None = None
     """The network that the last ones are added to."""
 
+    @property
+    def images(self) -> dict[int, Path]:
+        """Images of all styles that there are images of, by number."""
+        known = self.trained.style_files if self.trained else ()
+        files = self.files if len(self.files) == len(self.names) else [*known, *self.files]
+        first = len(self.names) - len(files)
+        return {first + number: file for number, file in enumerate(files)}
+
 
 def _cast_of(
     styles: Sequence[Path], config: TrainConfig, announce: Callable[[str], None], *, adds: bool
@@ -224,19 +235,31 @@ def _cast_of(
         if config.init in (None, "auto", "none"):
             raise UsageError("--add needs --init MODEL, the model that a style is added to")
         trained = trained_at(Path(str(config.init)), announce)
-        if config.thaw and not trained.style_files:
-            raise UsageError(
-                "--thaw trains all styles, and their images are needed: give --init the run"
-                " folder that has them"
-            )
+        if config.thaw:
+            _check_images(trained)
         files = [*(trained.style_files if config.thaw else ()), *styles]
         cast = _Cast([*trained.styles, *names], files, len(styles), trained)
     elif config.thaw:
         raise UsageError("--thaw belongs to --add")
+    taken = sorted({"original", "auto"} & set(cast.names))
+    if taken:
+        raise UsageError(f"no style can be called {taken[0]}; give the image file another name")
     twice = sorted({name for name in cast.names if cast.names.count(name) > 1})
     if twice:
         raise UsageError(f"two styles are called {twice[0]}; give one image file another name")
     return cast
+
+
+def _check_images(trained: Trained) -> None:
+    """Ask for the images of all styles of a network."""
+    if not trained.style_files:
+        raise UsageError(
+            "--thaw trains all styles, and their images are needed: give --init the run folder"
+            " that has them"
+        )
+    for file, sha256 in zip(trained.style_files, trained.style_sha256, strict=True):
+        if sha256_of(file) != sha256:
+            raise UsageError(f"{file} is not the image that its style was trained with")
 
 
 def _known_by(cast: _Cast, styles: Sequence[Path], style_size: int) -> tuple[list[str], list[str]]:
@@ -320,7 +343,7 @@ def _session(inputs: _Inputs, run: Run) -> Session:
         )
     return Session(
         run,
-        Learner.new(run.config, inputs.device, mixes),
+        _learner(run, inputs, mixes),
         inputs.criterion,
         inputs.photographs,
         inputs.feed,
@@ -330,6 +353,12 @@ def _session(inputs: _Inputs, run: Run) -> Session:
         inputs.reading,
         inputs.ranks,
     )
+
+
+def _learner(run: Run, inputs: _Inputs, mixes: Mixes | None) -> Learner:
+    learner = Learner.new(run.config, inputs.device, mixes, learns_strength=run.learns_strength)
+    learner.rank, learner.ranks = inputs.ranks.rank, inputs.ranks.size
+    return learner
 
 
 def _plan(session: Session, started_at: float) -> TrainConfig:

@@ -30,7 +30,12 @@ MARGIN_PX = 16
 
 
 def stability_loss(
-    paint: Callable[[Tensor], Tensor], photographs: Tensor, painted: Tensor, step: int
+    paint: Callable[[Tensor], Tensor],
+    photographs: Tensor,
+    painted: Tensor,
+    *,
+    seed: int,
+    first: int,
 ) -> Tensor:
     """Compare the painting of the moved photograph with the moved painting.
 
@@ -38,25 +43,31 @@ def stability_loss(
         paint: The network, RGB to RGB.
         photographs: RGB in [0, 1], ``(B, 3, H, W)``.
         painted: What the network made of them.
-        step: The motions are a pure function of it, one for each photograph.
+        seed: Of the training.
+        first: Which photograph of the training the first one is: each has a motion that follows
+            from the seed and its number, whoever computes it.
 
     Returns:
         Mean squared difference for each photograph, ``(B,)``; channels in [0, 1].
     """
-    random = np.random.default_rng((SALT, step))
-    drawn = torch.from_numpy(random.uniform(-1, 1, (len(photographs), 5)).astype(np.float32))
+    randoms = [np.random.default_rng((SALT, seed, first + n)) for n in range(len(photographs))]
+    drawn = torch.from_numpy(np.array([random.uniform(-1, 1, 5) for random in randoms], np.float32))
     height, width = photographs.shape[-2:]
     grid = _grid(drawn, height, width).to(photographs.device)
     light = 1 + MOST_BRIGHTNESS * drawn[:, 4, None, None, None].to(photographs.device)
-    generator = torch.Generator(photographs.device).manual_seed(int(random.integers(2**62)))
-    noise = torch.randn(
-        photographs.shape, generator=generator, device=photographs.device, dtype=photographs.dtype
-    )
+    noise = torch.stack([_noise(photographs, int(random.integers(2**62))) for random in randoms])
     moved = (light * _moved(photographs, grid) + NOISE * noise).clamp(0, 1)
     difference = paint(moved) - (light * _moved(painted, grid)).clamp(0, 1)
     margin = min(MARGIN_PX, (min(height, width) - 1) // 2)
     inner = difference[..., margin : height - margin, margin : width - margin]
     return inner.square().flatten(1).mean(1)
+
+
+def _noise(photographs: Tensor, seed: int) -> Tensor:
+    """Return noise for one of some photographs, ``(3, H, W)``."""
+    device, dtype = photographs.device, photographs.dtype
+    generator = torch.Generator(device).manual_seed(seed)
+    return torch.randn(photographs.shape[1:], generator=generator, device=device, dtype=dtype)
 
 
 def _moved(image: Tensor, grid: Tensor) -> Tensor:

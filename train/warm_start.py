@@ -11,6 +11,7 @@ import torch
 
 from nst.checkpoint import (
     NETWORK_PREFIX,
+    Checkpoint,
     load_checkpoint,
     load_network,
     load_newest,
@@ -64,11 +65,25 @@ def start_from(network: StyleNetwork, init: str | None, announce: Callable[[str]
         return
     if init is None or init == "none":
         return
-    trained = trained_at(Path(init), announce).network
+    path = Path(init)
+    if path.suffix == ".onnx":
+        trained = _trained_in_onnx(path).network
+    else:
+        trained, _, _ = _network_at(path, announce)
     if trained.dimensions != network.dimensions:
         name = trained.dimensions.name
         raise UsageError(f"--init {init}: its network is another one; give --net {name}")
     network.load_state_dict(adapted(trained, network.styles))
+
+
+def _network_at(
+    path: Path, announce: Callable[[str], None]
+) -> tuple[StyleNetwork, Checkpoint, Path]:
+    """Read the network of a run folder or a checkpoint; return it with what it was read from."""
+    checkpoint, source, note = load_newest(path)
+    if note:
+        announce(note)
+    return load_network(checkpoint, source=str(source)), checkpoint, source
 
 
 def trained_at(path: Path, announce: Callable[[str], None]) -> Trained:
@@ -80,10 +95,7 @@ def trained_at(path: Path, announce: Callable[[str], None]) -> Trained:
     """
     if path.suffix == ".onnx":
         return _trained_in_onnx(path)
-    checkpoint, source, note = load_newest(path)
-    if note:
-        announce(note)
-    network = load_network(checkpoint, source=str(source))
+    network, checkpoint, source = _network_at(path, announce)
     styles, style_sha256 = styles_of(checkpoint.header, source=source)
     files: Sequence[Path] = ()
     if path.is_dir():
@@ -133,4 +145,6 @@ def _trained_in_onnx(path: Path) -> Trained:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ModelError(f"--init {path}: holds another network ({reason})") from None
-    return Trained(network, info.styles, info.style_sha256, info.sketches)
+    named = {"styles": list(info.styles), "style_sha256": list(info.style_sha256)}
+    names, hashes = styles_of(named, source=path)  # names become those of files
+    return Trained(network, names, hashes, info.sketches)

@@ -99,7 +99,7 @@ def evaluate(
     second = None
     if against is not None:
         second = open_subject(
-            against, photographs, provider=provider, style=style, mix=mix, flag="--against"
+            against, photographs, provider=provider, style=style, flag="--against"
         )
     check_writable(folder / "card.json")
     say(criterion.describe())

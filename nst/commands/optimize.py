@@ -21,6 +21,7 @@ from nst.terminal import format_duration, progress, result, result_json, say
 if TYPE_CHECKING:
     from torch import Tensor
 
+    from infer.stylizer import Stylizer
     from nst.canvas import Canvas
     from nst.interrupt import StopRequest
     from nst.optimize import OptimizeRecord
@@ -62,6 +63,10 @@ def optimize(
             " at one size unless --scales says more.",
         ),
     ] = None,
+    init_style: Annotated[
+        str | None,
+        typer.Option("--init-style", help="Of an --init-model of several styles which, or a mix."),
+    ] = None,
     bits: Annotated[int, typer.Option(help="Bits of a channel: 8, or 16 in PNG and TIFF.")] = 8,
     save_every: Annotated[
         int,
@@ -89,8 +94,14 @@ def optimize(
     check_writable(output)
     if not overwrite:
         _refuse_to_replace(output, has_pictures_on_the_way=save_every > 0)
+    paint = None
     if init_model is not None:
+        from infer.stylizer import Stylizer
+
         settings = _from_model(settings, ctx)
+        paint = Stylizer(init_model, size=None, style=init_style)
+    elif init_style is not None:
+        raise UsageError("--init-style belongs to --init-model")
     job = _Job.prepare(
         photo,
         styles,
@@ -100,6 +111,7 @@ def optimize(
         style_weights=_numbers(style_weights),
         masks=masks or (),
         init_model=init_model,
+        paint=paint,
     )
     failure: InferenceError | None = None
     with StopRequest() as stop:
@@ -166,6 +178,7 @@ class _Job:
         style_weights: Sequence[float],
         masks: Sequence[Path],
         init_model: Path | None,
+        paint: Stylizer | None,
     ) -> _Job:
         """Read everything, say what will run, and refuse before the work what cannot end well."""
         from nst.canvas import load_canvas
@@ -177,7 +190,14 @@ class _Job:
         from nst.optimize import scales_for
         from nst.runtime import choose_precision, describe, keep_freed_memory
 
-        canvas = load_canvas(photo, styles, settings, weights=style_weights, masks=masks)
+        canvas = load_canvas(
+            photo,
+            styles,
+            settings,
+            weights=style_weights,
+            masks=masks,
+            has_start=paint is not None,
+        )
         for note in canvas.notes:
             say(note)
         check_output(output, overwrite=True, has_alpha=canvas.picture.alpha is not None, bits=bits)
@@ -195,8 +215,8 @@ class _Job:
         smallest = min(range(len(styles)), key=lambda n: min(canvas.styles[n].shape[-2:]))
         sides = canvas.styles[smallest].shape[-2:]
         scales = settings.scales or scales_for((height, width), sides)
-        if init_model is not None:
-            canvas = dataclasses.replace(canvas, start=_painted(init_model, canvas))
+        if paint is not None:
+            canvas = dataclasses.replace(canvas, start=_painted(paint, canvas))
         say(criterion.describe())
         say(
             f"{describe(device, choose_precision(settings.precision, device))};"
@@ -335,13 +355,11 @@ def _from_model(settings: OptimizeConfig, ctx: typer.Context) -> OptimizeConfig:
     return settings.replace(init="model", scales=settings.scales or 1)
 
 
-def _painted(model: Path, canvas: Canvas) -> Tensor:
+def _painted(paint: Stylizer, canvas: Canvas) -> Tensor:
     """Paint the photograph with a style model, in the size of the result."""
-    from infer.stylizer import Stylizer
     from nst.tensors import to_tensor, to_uint8
 
-    paint = Stylizer(model, size=None)
-    say(f"{model}: {paint.session.describe_provider()}")
+    say(f"{paint.session.name}: {paint.session.describe_provider()}")
     rgb = to_uint8(canvas.photograph)[0]
     return to_tensor(paint(rgb, name="the photograph").rgb, canvas.photograph.device)
 

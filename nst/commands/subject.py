@@ -119,6 +119,8 @@ def open_subject(
 
     model = read_model(path)
     info = model.info
+    if mix == "auto":
+        raise UsageError("--as auto: name the style that is judged")
     if mix is None and info.controls != "none":
         mix = _style_trained_with(style, info, flag)
     stylizer = Stylizer(model.data, provider=provider, size=None, style=mix)
@@ -149,6 +151,8 @@ def _style_trained_with(style: Path, info: ModelInfo, flag: str) -> str:
     """Return the name of the style whose image this is, to the byte."""
     from nst.files import sha256_of
 
+    if len(info.styles) == 1:
+        return info.styles[0]
     named = dict(zip(info.style_sha256, info.styles, strict=True))
     found = named.get(sha256_of(style))
     if found is None:
