@@ -97,7 +97,7 @@ def _local_paths(model: ModelProto, metadata: dict[str, str]) -> Iterator[str]:
     for key, value in metadata.items():
         for word in _strings(json.loads(value)):
             if _ABSOLUTE.match(word):
-                yield f"its metadata {key} holds a local path ({word})"
+                yield f"its metadata {key} holds a local path ({word[:80]})"
 
 
 def _text_of(model: ModelProto) -> str:

@@ -59,7 +59,8 @@ class Sketch:
         largest = float(np.abs(values).max()) or 1.0
         # Half precision has a short range: values are stored in proportion to the largest.
         head = np.array([self.content_energy, largest], "<f4").tobytes()
-        return base64.b64encode(head + (values / largest).astype("<f2").tobytes()).decode()
+        data = head + (values / largest).astype("<f2").tobytes()
+        return base64.urlsafe_b64encode(data).decode()  # no slash: it must not look like a path
 
     @classmethod
     def from_text(cls, text: str) -> Sketch:
@@ -69,7 +70,7 @@ class Sketch:
             ModelError: It is something else.
         """
         try:
-            data = base64.b64decode(text, validate=True)
+            data = base64.b64decode(text, b"-_", validate=True)
             content_energy, largest = np.frombuffer(data[:8], "<f4").tolist()
             values = np.frombuffer(data[8:], "<f2").astype(np.float32) * np.float32(largest)
         except (ValueError, binascii.Error):
