@@ -124,10 +124,10 @@ class ModelInfo:
         for name in ("styles", "style_sha256", "parity", "sketches"):
             values[name] = tuple(values[name])
         info = cls(**values)
-        if len(info.style_sha256) != len(info.styles):
-            raise ModelError(f"{source}: metadata names as many styles as it has no hashes of")
         if not info.styles or info.controls not in get_args(Controls):
             raise ModelError(f"{source}: metadata names no style or an unknown control")
+        if len(info.style_sha256) != len(info.styles):
+            raise ModelError(f"{source}: metadata names as many styles as it has no hashes of")
         has_names = all(isinstance(name, str) for name in info.styles)
         if not has_names or min(info.size_multiple, info.bytes_per_pixel) < 1:
             raise ModelError(f"{source}: metadata is damaged, a style's name or a size is none")

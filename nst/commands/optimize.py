@@ -19,11 +19,13 @@ from nst.settings import is_given, with_settings
 from nst.terminal import format_duration, progress, result, result_json, say
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import Tensor
 
-    from infer.stylizer import Stylizer
     from nst.canvas import Canvas
     from nst.interrupt import StopRequest
+    from nst.judge import Paint
     from nst.optimize import OptimizeRecord
     from nst.weights import VGGWeights
 
@@ -94,12 +96,16 @@ def optimize(
     check_writable(output)
     if not overwrite:
         _refuse_to_replace(output, has_pictures_on_the_way=save_every > 0)
-    paint = None
+    paint: Paint | None = None
     if init_model is not None:
         from infer.stylizer import Stylizer
 
         settings = _from_model(settings, ctx)
-        paint = Stylizer(init_model, size=None, style=init_style)
+        model = Stylizer(init_model, size=None, style=init_style)
+        say(f"{init_model}: {model.session.describe_provider()}")
+
+        def paint(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+            return model(rgb, name=str(photo)).rgb
     elif init_style is not None:
         raise UsageError("--init-style belongs to --init-model")
     job = _Job.prepare(
@@ -178,7 +184,7 @@ class _Job:
         style_weights: Sequence[float],
         masks: Sequence[Path],
         init_model: Path | None,
-        paint: Stylizer | None,
+        paint: Paint | None,
     ) -> _Job:
         """Read everything, say what will run, and refuse before the work what cannot end well."""
         from nst.canvas import load_canvas
@@ -355,13 +361,12 @@ def _from_model(settings: OptimizeConfig, ctx: typer.Context) -> OptimizeConfig:
     return settings.replace(init="model", scales=settings.scales or 1)
 
 
-def _painted(paint: Stylizer, canvas: Canvas) -> Tensor:
+def _painted(paint: Paint, canvas: Canvas) -> Tensor:
     """Paint the photograph with a style model, in the size of the result."""
     from nst.tensors import to_tensor, to_uint8
 
-    say(f"{paint.session.name}: {paint.session.describe_provider()}")
     rgb = to_uint8(canvas.photograph)[0]
-    return to_tensor(paint(rgb, name="the photograph").rgb, canvas.photograph.device)
+    return to_tensor(paint(rgb), canvas.photograph.device)
 
 
 def _numbers(text: str | None) -> list[float]:
