@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import BinaryIO, get_args
+from typing import TYPE_CHECKING, BinaryIO, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from infer.memory import check_memory
 from infer.mixture import mixture_of, original_share
 from infer.session import Session, open_session
-from infer.suggest import Adviser
 from nst.color import blend, with_matched_colors, with_original_colors
 from nst.contract import ModelInfo
 from nst.enlarge import restored
@@ -26,6 +25,9 @@ from nst.settings import LEAST_BRUSH, MOST_BRUSH, MOST_TEXTURE, ColorTransfer, P
 
 AUTO = "auto"
 """In place of a style: the one that suits."""
+
+if TYPE_CHECKING:
+    from infer.suggest import Adviser
 
 Source = str | Path | bytes | Picture | NDArray[np.uint8]
 """What can be painted: a file, its content, a picture already read, or uint8 RGB (H, W, 3)."""
@@ -230,6 +232,8 @@ class Stylizer:
             ImageError: The photograph is too small to judge.
         """
         if self._adviser is None:
+            from infer.suggest import Adviser  # here, because most paintings need no judge
+
             self._adviser = Adviser()
         best = self._adviser.rank(photograph, [self.session], name=name)[0].style
         self._has_chosen = True

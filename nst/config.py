@@ -7,6 +7,13 @@ from typing import Literal
 
 from nst.settings import ColorTransfer, LossNetwork, Precision, Settings, Weighting, setting
 
+STYLE_FACTOR = 4.5
+"""Weight of the mean relative style error in J: half the sum of the pyramid's nine terms."""
+ENERGY_FLOOR = 1e-3
+"""No style target counts with less energy than this share of the largest one's."""
+CONTENT_FLOOR = 0.25
+"""The photograph's content energy counts at least this share of the style image's per position."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig(Settings):

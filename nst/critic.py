@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nst.config import CONTENT_FLOOR, ENERGY_FLOOR, STYLE_FACTOR
 from nst.contract import INPUT
 from nst.errors import ModelError
 from nst.image import fit_long_side, load_image, resize_image
@@ -27,10 +28,6 @@ from nst.samples import ASSETS
 NETWORK = ASSETS / "compact.onnx"
 WIDEST = 48
 """Gram matrices of more channels are projected to so many."""
-STYLE_FACTOR = 4.5
-ENERGY_FLOOR = 1e-3
-CONTENT_FLOOR = 0.25
-"""As ``nst.losses`` has them; a test compares."""
 MULTIPLE = 8
 LEAST_PX = 32
 

@@ -7,7 +7,7 @@ matrix is made, which then knows that place alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -31,6 +31,11 @@ class Guides:
     """K numbers from 0 on, not all 0."""
     masks: Tensor | None = None
     """``(K, 1, H, W)`` in [0, 1], in proportion to the picture; None for everywhere."""
+
+    @property
+    def mask_count(self) -> int:
+        """How many masks there are."""
+        return 0 if self.masks is None else len(self.masks)
 
     def shares(self) -> list[float]:
         """Return what the style of each counts: its weight, times the area of its mask; sum 1."""
@@ -88,18 +93,6 @@ class GuidedLoss(PerceptualLoss):
     shares: Tensor
     """``(K,)``."""
 
-    def style_errors(self, features: Mapping[Tap, Tensor], which: Tensor | None) -> Tensor:
-        """Return the error of one picture at each tap, all styles by their shares: ``(taps, 1)``.
-
-        ``which`` must be None: all are asked for.
-        """
-        assert which is None
-        errors = []
-        for tap, loss in zip(self.preset.style, self.style_losses, strict=True):
-            gram, positions = self.gram_sum(features[tap], tap)
-            errors.append(self.style_error(loss, gram / positions))
-        return torch.stack(errors)
-
     def gram_sum(
         self, features: Tensor, tap: Tap, place: Place | None = None
     ) -> tuple[Tensor, float | Tensor]:
@@ -114,8 +107,9 @@ class GuidedLoss(PerceptualLoss):
         gram = self.encoder.gram(features * mask.to(features.dtype), tap.layer)
         return gram, weight + LEAST_WEIGHT
 
-    def style_error(self, loss: nn.Module, gram: Tensor) -> Tensor:
-        """Return the error at one tap, all styles by their shares, ``(1,)``."""
+    def style_error(self, loss: nn.Module, gram: Tensor, which: Tensor | None = None) -> Tensor:
+        """Return the error at one tap, all styles by their shares, ``(1,)``; none is chosen."""
+        assert which is None
         everyone = torch.arange(len(self.shares), device=self.shares.device)
         each: Tensor = loss(gram.expand(len(everyone), -1, -1), everyone)  # (K,)
         return (self.shares * each).sum(0, keepdim=True)

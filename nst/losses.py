@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nst.config import ObjectiveConfig
+from nst.config import CONTENT_FLOOR, ENERGY_FLOOR, STYLE_FACTOR, ObjectiveConfig
 from nst.encoder import VGG19
 from nst.errors import ImageError
 from nst.functional import (
@@ -28,12 +28,6 @@ from nst.presets import PRESETS, Preset, Tap, preset_of
 from nst.settings import Weighting
 from nst.weights import VGGWeights
 
-STYLE_FACTOR = 4.5
-"""Weight of the mean relative style error in J: half the sum of the pyramid's nine terms."""
-ENERGY_FLOOR = 1e-3
-"""No style target counts with less energy than this share of the largest one's."""
-CONTENT_FLOOR = 0.25
-"""The photograph's content energy counts at least this share of the style image's per position."""
 LEAST_CONTRAST = 1.0 / 255.0
 """A style image whose standard deviation is below this has no structure to paint with."""
 
@@ -329,12 +323,10 @@ class PerceptualLoss(nn.Module):
 
     def style_errors(self, features: Mapping[Tap, Tensor], which: Tensor | None) -> Tensor:
         """Return the error of each picture at each tap of the preset, ``(taps, B)``."""
-        if which is None and self.styles > 1:
-            raise ValueError(f"which of the {self.styles} styles?")
         errors = []
         for tap, loss in zip(self.preset.style, self.style_losses, strict=True):
             gram, positions = self.gram_sum(features[tap], tap)
-            errors.append(loss(gram / positions, which))
+            errors.append(self.style_error(loss, gram / positions, which))
         return torch.stack(errors)
 
     def gram_sum(
@@ -372,9 +364,11 @@ class PerceptualLoss(nn.Module):
             return LossTerms(content_error / content_energy, style.mean(0), variation, self.weights)
         return LossTerms(0.5 * content_error, style.sum(0), variation, self.weights)
 
-    def style_error(self, loss: nn.Module, gram: Tensor) -> Tensor:
-        """Return the error of one picture at one tap, ``(1,)``, from its divided Gram matrix."""
-        error: Tensor = loss(gram)
+    def style_error(self, loss: nn.Module, gram: Tensor, which: Tensor | None = None) -> Tensor:
+        """Return the error of each picture at one tap, ``(B,)``, from divided Gram matrices."""
+        if which is None and self.styles > 1:
+            raise ValueError(f"which of the {self.styles} styles?")
+        error: Tensor = loss(gram, which)
         return error
 
     def describe(self) -> str:

@@ -90,7 +90,7 @@ def optimize(
     _check_coarsest(scales, {"photograph": photograph, "style image": style})
     if guides is None and len(styles) > 1:
         guides = Guides([1.0] * len(styles))
-    masks = len(styles) if guides is not None and guides.masks is not None else 0
+    masks = 0 if guides is None else guides.mask_count
     check_memory(photograph, max(styles, key=Tensor.numel), weights, config, masks=masks)
     image = _first_image(photograph, 2 ** (scales - 1), config, start)
     for scale in range(1, scales + 1):

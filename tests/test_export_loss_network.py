@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save_file
 
 from export.loss_network import export_loss_network, output_names
+from nst.config import CONTENT_FLOOR
 from nst.files import sha256_of
-from nst.losses import CONTENT_FLOOR, PerceptualLoss
+from nst.losses import PerceptualLoss
 from nst.presets import PRESETS
 from nst.samples import ASSETS
 from nst.tensors import to_tensor

@@ -213,9 +213,9 @@ class _Job:
         weights = find_loss_network(
             settings.loss_network, settings.vgg, announce=say, bars=progress
         )
-        check_memory(
-            canvas.photograph, max(canvas.styles, key=lambda s: s.numel()), weights, settings
-        )
+        largest = max(canvas.styles, key=lambda style: style.numel())
+        masks_kept = 0 if canvas.guides is None else canvas.guides.mask_count
+        check_memory(canvas.photograph, largest, weights, settings, masks=masks_kept)
         criterion = objective_for(weights, canvas.styles, settings, canvas.guides)
         height, width = canvas.photograph.shape[-2:]
         smallest = min(range(len(styles)), key=lambda n: min(canvas.styles[n].shape[-2:]))

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from nst.losses import CONTENT_FLOOR, ENERGY_FLOOR, STYLE_FACTOR
+from nst.config import CONTENT_FLOOR, ENERGY_FLOOR, STYLE_FACTOR
 from nst.norm import InstanceNorm
 from nst.presets import PRESETS
 from nst.transformer import TransformerNet
