@@ -46,6 +46,13 @@ def test_networks_are_trained_judged_and_timed_once(
         total = 4.5 * row["style"][style_file.stem] + row["content"][style_file.stem]
         assert row["total"][style_file.stem] == pytest.approx(total, rel=1e-4)
     assert len(json.loads((tmp_path / "out" / "nets.json").read_text())["outcomes"]) == 2
+    other = tmp_path / "other.png"
+    other.write_bytes(style_file.read_bytes())
+    two = [*arguments[:2], other, *arguments[2:]]  # a style joins
+    assert not exit_code(*two, *both, "--json")
+    rows = {row["net"]: row for row in json.loads(capsys.readouterr().out)["rows"]}
+    assert all(set(row["total"]) == {style_file.stem, "other"} for row in rows.values())
+    assert len(json.loads((tmp_path / "out" / "nets.json").read_text())["outcomes"]) == 4
     drawn = ElementTree.parse(tmp_path / "out" / "nets.svg").getroot()
     assert drawn.tag.endswith("svg")
     assert exit_code(*arguments[:-2], "--seed", "1", "--out", tmp_path / "out", *both) == 2

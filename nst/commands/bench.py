@@ -272,7 +272,8 @@ def bench_nets(
         typer.Option("--net", help="A network, as nst train has it; several; default all tried."),
     ] = None,
     minutes: Annotated[
-        float | None, typer.Option(help="Time of each training; default 5.", min=0.05)
+        float | None,
+        typer.Option(help="Of the first style's trainings, others have their steps; 5.", min=0.05),
     ] = None,
     steps: Annotated[
         int | None, typer.Option(help="Steps of each training, in place of a time.", min=1)
@@ -291,8 +292,9 @@ def bench_nets(
     """Networks against each other: trained for equal time, judged by the protocol, timed.
 
     Every network learns every style from random weights with the same seed and photographs. Times
-    are of plain ONNX Runtime on the CPU at 640x360. OUT/nets.json holds what is done, and the same
-    command goes on after it was broken off; OUT/nets.svg shows J against time, and the lattice.
+    are of plain ONNX Runtime on the CPU at 640x360. OUT/nets.json holds what is done: the same
+    command goes on after it was broken off, and more networks and styles may join. OUT/nets.svg
+    shows J against time, and the lattice.
     """
     from nst.commands.contest import describe_machine
     from nst.commands.net_search import CANDIDATES, Plan, Search, rows_of
@@ -323,7 +325,8 @@ def bench_nets(
         file.write(net_plot(rows, loss=f"J after {length}: {names}").encode())
     if json:
         machine = describe_machine(search.device)
-        result_json({"machine": machine, "setting": search.setting, "rows": rows})
+        setting = {**search.setting, "styles": search.styles}
+        result_json({"machine": machine, "setting": setting, "rows": rows})
         return
     result(f"J after {length} by {loss_network}, {names}; ms at 640x360, ONNX Runtime, CPU")
     result("      ms  parameters  minutes  images/s      J    grid  warping  network")

@@ -71,7 +71,7 @@ class Plan:
     """That judge, by name."""
     folder: Path
     minutes: float | None
-    """Of each training; or ``steps``."""
+    """Of a network's first training, whose steps those for other styles have; or ``steps``."""
     steps: int | None
     loss_network: LossNetwork
     vgg: str | None
@@ -121,9 +121,15 @@ class Search:
             "data": list(plan.data),
             "vgg_sha256": self.weights.sha256,
             "photographs": sorted(plan.photographs),
-            "styles": {path.stem: sha256_of(path) for path in plan.styles},
         }
-        self.outcomes = self._read()
+        self.styles = {path.stem: sha256_of(path) for path in plan.styles}
+        self._known: dict[str, str] = {}
+        self._all = self._read()
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """What is done of the styles that are asked for."""
+        return [outcome for outcome in self._all if outcome.style in self.styles]
 
     def run(self) -> None:
         """Train and judge what has not been yet.
@@ -137,7 +143,7 @@ class Search:
                 if any((o.net, o.style) == (net, style.stem) for o in self.outcomes):
                     continue
                 say(f"{net} learns {style.stem}")
-                self.outcomes.append(self._outcome(net, style, yardstick))
+                self._all.append(self._outcome(net, style, yardstick))
                 self._write()
 
     def model(self, net: str) -> Path:
@@ -169,10 +175,11 @@ class Search:
         from train.setup import new_session
 
         plan, model = self.plan, self._file(net, style)
+        steps = plan.steps or self._steps_of(net)
         config = TrainConfig(
             net=net,
-            minutes=plan.minutes,
-            steps=plan.steps,
+            minutes=plan.minutes if steps is None else None,
+            steps=steps,
             seed=plan.seed,
             loss_network=plan.loss_network,
             vgg=plan.vgg if plan.loss_network == "vgg19" else None,
@@ -213,6 +220,13 @@ class Search:
             warping=found["steadiness"]["mean"],
         )
 
+    def _steps_of(self, net: str) -> int | None:
+        """Return how many steps fitted into the time when the network learned another style.
+
+        A step takes equally long for every style, and a computer is not equally fast at every hour.
+        """
+        return next((outcome.steps for outcome in self._all if outcome.net == net), None)
+
     def _yardstick(self, style: Path) -> Yardstick:
         image, _ = load_style(style, JudgingConfig().style_size)
         criterion = PerceptualLoss(self.weights, image.to(self.device))
@@ -225,16 +239,19 @@ class Search:
         if not self.results.is_file():
             return []
         found = json.loads(self.results.read_text("utf-8"))
-        if found["setting"] != json.loads(json.dumps(self.setting)):
+        others = found["setting"].pop("styles")
+        known = others | self.styles == self.styles | others
+        if not known or found["setting"] != json.loads(json.dumps(self.setting)):
             raise UsageError(
                 f"{self.results} is of a search with other settings; name another --out"
             )
+        self._known = others
         return [Outcome(**values) for values in found["outcomes"]]
 
     def _write(self) -> None:
         values = {
-            "setting": self.setting,
-            "outcomes": [dataclasses.asdict(outcome) for outcome in self.outcomes],
+            "setting": {**self.setting, "styles": self._known | self.styles},
+            "outcomes": [dataclasses.asdict(outcome) for outcome in self._all],
         }
         self.results.parent.mkdir(parents=True, exist_ok=True)
         with atomic_write(self.results) as file:
@@ -244,7 +261,10 @@ class Search:
 def rows_of(
     nets: Sequence[str], outcomes: Sequence[Outcome], ms: Mapping[str, float]
 ) -> list[dict[str, Any]]:
-    """Put together what was found for each network, the fastest first."""
+    """Put together what was found for each network, the fastest first.
+
+    Time and speed of training are those of its first style.
+    """
     rows = []
     for net in nets:
         own = [outcome for outcome in outcomes if outcome.net == net]
@@ -254,8 +274,8 @@ def rows_of(
                 "net": net,
                 "parameters": own[0].parameters,
                 "ms": ms[net],
-                "minutes": statistics.mean(o.seconds for o in own) / 60,
-                "images_per_s": statistics.mean(o.images / o.seconds for o in own),
+                "minutes": own[0].seconds / 60,
+                "images_per_s": own[0].images / own[0].seconds,
                 "total": {o.style: o.total for o in own},
                 "style": {o.style: o.style_term for o in own},
                 "content": {o.style: o.content for o in own},
