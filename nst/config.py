@@ -105,8 +105,15 @@ class OptimizeConfig(ObjectiveConfig):
         high=1,
         only_with=("optimizer", "adam"),
     )
+    precondition: bool = setting(
+        True,
+        "Let --optimizer lbfgs change light and colour of large areas first: J falls faster.",
+        flags=("--precondition/--no-precondition",),
+    )
     precision: Precision = setting(
-        "float32", "Dtype of the convolutions; auto: bfloat16 where the hardware has it."
+        "auto",
+        "Dtype of the convolutions; auto: bfloat16 in the first half where the hardware has it,"
+        " float32 in the second.",
     )
 
 

@@ -33,7 +33,6 @@ from nst.errors import InferenceError
 from nst.image import fit_long_side
 from nst.memory import USABLE, free_bytes
 from nst.presets import Preset, preset_of
-from nst.runtime import choose_precision
 from nst.tiled import geometry
 from nst.weights import VGGWeights
 
@@ -73,7 +72,7 @@ def check_memory(
         InferenceError: It would; the message names the largest ``--size`` that fits.
     """
     device = photograph.device
-    dtype = choose_precision(config.precision, device)
+    dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
     free = _free_bytes(device)
     preset = preset_of(config)
     activations = _activation_bytes(weights, preset, dtype)

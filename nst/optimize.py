@@ -20,7 +20,7 @@ from nst.config import OptimizeConfig
 from nst.errors import InferenceError, UsageError
 from nst.footprint import check_memory
 from nst.guidance import Guides, objective_for
-from nst.lbfgs import LBFGS
+from nst.lbfgs import LBFGS, broad_first
 from nst.losses import ContentTarget, LossTerms, PerceptualLoss
 from nst.runtime import autocast, choose_precision, is_out_of_memory
 from nst.tiled import TiledObjective
@@ -32,6 +32,8 @@ COARSE_PX = 512
 """Without a number of scales the coarsest long side is at most this."""
 LEAST_PX = 16
 """Of a picture with a shorter side nothing is left in the deeper layers of the presets."""
+EARLY_TOLERANCE = 5e-3
+"""The first, rougher half ends early when so little is gained over ``WINDOW`` iterations."""
 NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.15
 
 
@@ -138,39 +140,76 @@ def _one_scale(
     scale: int,
     scales: int,
 ) -> Iterator[OptimizeRecord]:
-    evaluator = _evaluator(criterion, photograph, config)
-    steps = _lbfgs if config.optimizer == "lbfgs" else _adam
-    totals: list[float] = []
-    for now, evaluations, terms, is_lower in steps(image, evaluator, config):
-        if is_lower:
-            totals.append(float(terms.total))
-        if not math.isfinite(totals[-1]):
-            raise InferenceError(
-                f"the objective is {totals[-1]}: other weights (--vgg), a lower --style-weight or"
-                " --precision float32"
+    dtypes = phases(config, photograph.device, is_last=scale == scales)
+    state: Stepper | None = None
+    iteration = 0
+    for dtype in dtypes:
+        is_early = dtype != dtypes[-1]
+        evaluator = _evaluator(criterion, photograph, config, dtype)
+        if state is None:
+            state = _stepper(evaluator, image, config)
+        else:
+            state.go_on(evaluator)
+        totals, is_lower = [state.value], True
+        while True:
+            if is_lower:  # otherwise the evaluator last saw a trial that was refused
+                terms = evaluator.terms
+                assert terms is not None
+            if not math.isfinite(totals[-1]):
+                raise InferenceError(
+                    f"the objective is {totals[-1]}: other weights (--vgg), a lower --style-weight"
+                    " or --precision float32"
+                )
+            if is_early and (not is_lower or _is_rough(totals, state.evaluations, config)):
+                break
+            reason = _reason(totals, state.evaluations, config)
+            reason = reason or ("" if is_lower else "no step lowers J")
+            yield OptimizeRecord(
+                state.image,
+                scale,
+                scales,
+                iteration,
+                state.evaluations,
+                total=totals[-1],
+                content=float(terms.content.mean()),
+                style=float(terms.style.mean()),
+                total_variation=float(terms.total_variation.mean()),
+                reason=reason,
             )
-        reason = _reason(totals, evaluations, config) or ("" if is_lower else "no step lowers J")
-        yield OptimizeRecord(
-            now,
-            scale,
-            scales,
-            len(totals) - 1,
-            evaluations,
-            total=totals[-1],
-            content=float(terms.content.mean()),
-            style=float(terms.style.mean()),
-            total_variation=float(terms.total_variation.mean()),
-            reason=reason,
-        )
-        if reason:
-            return
+            if reason:
+                return
+            is_lower = state.step()
+            if is_lower:
+                totals.append(state.value)
+                iteration += 1
 
 
-def _evaluator(criterion: PerceptualLoss, photograph: Tensor, config: OptimizeConfig) -> Evaluator:
+def phases(config: OptimizeConfig, device: torch.device, *, is_last: bool) -> list[torch.dtype]:
+    """Return the dtypes of the convolutions at one size, one after the other.
+
+    Args:
+        config: Settings.
+        device: Where it is computed.
+        is_last: Whether it is the finest size, which ends in float32 unless bfloat16 is asked for.
+    """
+    dtype = choose_precision(config.precision, device)
+    is_mixed = config.precision == "auto" and is_last and config.evaluations >= 2 * WINDOW
+    return [dtype, torch.float32] if is_mixed and dtype != torch.float32 else [dtype]
+
+
+def _is_rough(totals: list[float], evaluations: int, config: OptimizeConfig) -> bool:
+    """Whether the first, rougher half of the evaluations has done what it can."""
+    if 2 * evaluations >= config.evaluations:
+        return True
+    return _has_come_to_rest(totals, EARLY_TOLERANCE)
+
+
+def _evaluator(
+    criterion: PerceptualLoss, photograph: Tensor, config: OptimizeConfig, dtype: torch.dtype
+) -> Evaluator:
     if config.tile and max(photograph.shape[-2:]) > config.tile:
-        dtype = choose_precision(config.precision, photograph.device)
         return TiledObjective(criterion, photograph, dtype, piece=config.tile)
-    return _Evaluator(criterion, photograph, config)
+    return _Evaluator(criterion, photograph, dtype)
 
 
 class Evaluator(Protocol):
@@ -186,11 +225,9 @@ class Evaluator(Protocol):
 class _Evaluator:
     """The objective of one scale as a function of the pixels."""
 
-    def __init__(
-        self, criterion: PerceptualLoss, photograph: Tensor, config: OptimizeConfig
-    ) -> None:
+    def __init__(self, criterion: PerceptualLoss, photograph: Tensor, dtype: torch.dtype) -> None:
         self.criterion = criterion.to(memory_format=torch.channels_last)
-        self.dtype = choose_precision(config.precision, photograph.device)
+        self.dtype = dtype
         with autocast(photograph.device, self.dtype):
             photograph = photograph.contiguous(memory_format=torch.channels_last)
             self.target: ContentTarget = criterion.content_target(photograph)
@@ -208,44 +245,70 @@ class _Evaluator:
         return float(total.detach()), gradient.contiguous()
 
 
-_Steps = Iterator[tuple[Tensor, int, LossTerms, bool]]
-"""Picture, evaluations, its terms, and whether it is a new picture or no better one was found."""
+class Stepper(Protocol):
+    """An optimiser of pixels, as ``nst.lbfgs.LBFGS``."""
+
+    image: Tensor
+    value: float
+    """Of the objective at ``image``."""
+    evaluations: int
+
+    def step(self) -> bool:
+        """Go to another picture; False where none is better."""
+
+    def go_on(self, objective: Evaluator) -> None:
+        """Go on from this picture with another objective."""
 
 
-def _lbfgs(image: Tensor, evaluator: Evaluator, config: OptimizeConfig) -> _Steps:
-    state = LBFGS(evaluator, image, history=config.history, limit=config.evaluations)
-    terms, is_lower = evaluator.terms, True
-    while True:
-        assert terms is not None
-        yield state.image, state.evaluations, terms, is_lower
-        is_lower = state.step()
-        if is_lower:  # otherwise the evaluator last saw a trial that was refused
-            terms = evaluator.terms
+class _Adam:
+    """Kingma and Ba 2015; pixels stay in [0, 1], and every picture is taken, better or not."""
 
+    def __init__(self, objective: Evaluator, image: Tensor, config: OptimizeConfig) -> None:
+        self.pixels = image.detach().clamp(0, 1).contiguous().requires_grad_(True)
+        self.optimizer = torch.optim.Adam([self.pixels], lr=config.learning_rate)
+        self.evaluations = 0
+        self.go_on(objective)
 
-def _adam(image: Tensor, evaluator: Evaluator, config: OptimizeConfig) -> _Steps:
-    pixels = image.detach().clamp(0, 1).contiguous().requires_grad_(True)
-    optimizer = torch.optim.Adam([pixels], lr=config.learning_rate)
-    evaluations = 0
-    while True:
-        before = pixels.detach().clone()
-        _, pixels.grad = evaluator(pixels)
-        evaluations += 1
-        assert evaluator.terms is not None
-        yield before, evaluations, evaluator.terms, True
-        optimizer.step()
+    def go_on(self, objective: Evaluator) -> None:
+        self.objective = objective
+        self.image = self.pixels.detach().clone()
+        self.value, self.pixels.grad = objective(self.image)
+        self.evaluations += 1
+
+    def step(self) -> bool:
+        self.optimizer.step()
         with torch.no_grad():
-            pixels.clamp_(0, 1)
+            self.pixels.clamp_(0, 1)
+        self.go_on(self.objective)
+        return True
+
+
+def _stepper(evaluator: Evaluator, image: Tensor, config: OptimizeConfig) -> Stepper:
+    if config.optimizer == "adam":
+        return _Adam(evaluator, image, config)
+    return LBFGS(
+        evaluator,
+        image,
+        history=config.history,
+        limit=config.evaluations,
+        scaling=broad_first if config.precondition else None,
+    )
 
 
 def _reason(totals: list[float], evaluations: int, config: OptimizeConfig) -> str:
     if evaluations >= config.evaluations:
         return f"{evaluations} evaluations"
-    if len(totals) > WINDOW:
-        then, now = totals[-1 - WINDOW], totals[-1]
-        if config.tolerance > 0 and then - now < config.tolerance * then:
-            return f"{WINDOW} iterations lowered J by less than {config.tolerance:g} of it"
+    if _has_come_to_rest(totals, config.tolerance):
+        return f"{WINDOW} iterations lowered J by less than {config.tolerance:g} of it"
     return ""
+
+
+def _has_come_to_rest(totals: list[float], share: float) -> bool:
+    """Whether ``WINDOW`` iterations took less than a share of J away; never where it is 0."""
+    if len(totals) <= WINDOW:
+        return False
+    then, now = totals[-1 - WINDOW], totals[-1]
+    return share > 0 and then - now < share * then
 
 
 def _first_image(

@@ -88,6 +88,7 @@ def _compute(
         evaluations=evaluations,
         tolerance=0,
         seed=seed,
+        precondition=False,  # plain L-BFGS is what k counts in
         precision="float32",
     )
     device = criterion.style_content_energy.device

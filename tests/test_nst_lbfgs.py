@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 import nst.lbfgs
-from nst.lbfgs import LBFGS
+from nst.lbfgs import BROAD, LBFGS, broad_first
 
 Function = Callable[[Tensor], Tensor]
 
@@ -220,3 +220,50 @@ def test_a_value_that_is_not_finite_ends_it() -> None:
     state = LBFGS(lambda x: (math.nan, torch.ones_like(x)), torch.full((4,), 0.5))
     assert not state.step()
     assert state.image.tolist() == [0.5] * 4
+
+
+def test_broad_first_is_symmetric_and_positive() -> None:
+    """By definition of a preconditioner, for a size that no grid fits."""
+    generator = torch.Generator().manual_seed(0)
+    a, b = torch.randn(2, 1, 3, 50, 37, dtype=torch.float64, generator=generator)
+    left, right = (a * broad_first(b)).sum(), (broad_first(a) * b).sum()
+    torch.testing.assert_close(left, right)
+    assert (a * broad_first(a)).sum() > a.square().sum()
+
+
+def test_broad_first_enhances_what_is_smooth() -> None:
+    """By hand: a flat picture by 1 and both weights, the signs of single pixels not at all."""
+    flat = torch.ones(1, 3, 64, 96, dtype=torch.float64)
+    torch.testing.assert_close(broad_first(flat), flat * (1 + sum(w for _, w in BROAD)))
+    signs = flat.clone()
+    signs[..., ::2] *= -1
+    signs[..., ::2, :] *= -1
+    torch.testing.assert_close(broad_first(signs), signs, atol=1e-2, rtol=0)
+
+
+def test_a_scaling_that_is_the_inverse_hessian_needs_few_steps(scales: Tensor) -> None:
+    """By Newton's method: with the true inverse Hessian the recursion adds nothing to it."""
+    bottom = torch.full_like(scales, 0.5)
+    function = bowl(scales, bottom)
+    plain, _ = minimise(function, bottom + 0.2, steps=8)
+    objective = Counted(function)
+    state = LBFGS(objective, bottom + 0.2, scaling=lambda x: x / scales)
+    for _ in range(8):
+        if not state.step():
+            break
+    assert state.value < 1e-6 * plain.value
+
+
+def test_another_objective_goes_on_with_what_is_known(scales: Tensor) -> None:
+    """By invariant: the picture and the pairs stay, value and gradient are the new objective's."""
+    bottom = torch.full_like(scales, 0.5)
+    state, _ = minimise(bowl(scales, bottom), bottom + 0.2, steps=5)
+    image, evaluations = state.image, state.evaluations
+    other = Counted(bowl(1.01 * scales, bottom))
+    state.go_on(other)
+    assert state.image is image
+    assert state.evaluations == evaluations + 1
+    assert state.value == float(bowl(1.01 * scales, bottom)(image))
+    before = state.value
+    assert state.step()
+    assert state.value < before

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 import nst.lbfgs
+import nst.optimize
 from nst.config import OptimizeConfig
 from nst.errors import ImageError, InferenceError, UsageError
 from nst.losses import ContentTarget, LossTerms, PerceptualLoss
-from nst.optimize import OptimizeRecord, optimize, scales_for
+from nst.optimize import OptimizeRecord, optimize, phases, scales_for
+from nst.runtime import choose_precision, precision_name
 from nst.tensors import load_style, to_tensor
 from nst.weights import VGGWeights
 
@@ -370,3 +372,47 @@ def test_sizes_that_leave_nothing_are_an_error(
         next(optimize(wide, style, tiny_vgg, settings(scales=3)))
     with pytest.raises(UsageError, match="--scales"):
         settings(scales=-1)
+
+
+def test_half_precision_comes_first_and_float32_ends(
+    photograph: Tensor, style: Tensor, tiny_vgg: VGGWeights, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By invariant: where the hardware has bfloat16 the last picture has the J of float32."""
+    config = settings(evaluations=30, precision="auto", scales=1)
+    assert phases(config, torch.device("cpu"), is_last=False) == phases(
+        config.replace(precision=precision_name(choose_precision("auto", torch.device("cpu")))),
+        torch.device("cpu"),
+        is_last=True,
+    )
+
+    def choose(precision: str, device: torch.device) -> torch.dtype:
+        return torch.float32 if precision == "float32" else torch.bfloat16
+
+    monkeypatch.setattr(nst.optimize, "choose_precision", choose)
+    assert phases(config, torch.device("cpu"), is_last=True) == [torch.bfloat16, torch.float32]
+    used: list[torch.dtype] = []
+    evaluate = nst.optimize._Evaluator.__call__
+
+    def watch(self: nst.optimize._Evaluator, image: Tensor) -> tuple[float, Tensor]:
+        used.append(self.dtype)
+        return evaluate(self, image)
+
+    monkeypatch.setattr(nst.optimize._Evaluator, "__call__", watch)
+    records = list(optimize(photograph, style, tiny_vgg, config))
+    early = used.count(torch.bfloat16)
+    assert 0 < early <= 15
+    assert used == [torch.bfloat16] * early + [torch.float32] * (len(used) - early)
+    assert len(used) == records[-1].evaluations == 30
+    exact = measure(records[-1].image, photograph, style, tiny_vgg, config).total
+    assert records[-1].total == pytest.approx(float(exact), rel=1e-5)
+    assert [r.iteration for r in records] == list(range(len(records)))
+
+
+def test_what_is_smooth_first_reaches_less(
+    photograph: Tensor, style: Tensor, tiny_vgg: VGGWeights
+) -> None:
+    """By measurement of a real painting: J is lower after the same evaluations."""
+    config = settings(evaluations=40, scales=1, precision="float32")
+    plain = list(optimize(photograph, style, tiny_vgg, config.replace(precondition=False)))
+    broad = list(optimize(photograph, style, tiny_vgg, config))
+    assert broad[-1].total < plain[-1].total

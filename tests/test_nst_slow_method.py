@@ -76,7 +76,9 @@ def test_the_curve_is_that_of_the_reference_mode(ruler: Ruler, start: Start) -> 
     """By another reading of the records: at each evaluation the last one that was yielded."""
     curve = ruler(25, start)
     init = "content" if start == "photograph" else "noise"
-    config = OptimizeConfig(init=init, evaluations=25, tolerance=0)
+    config = OptimizeConfig(
+        init=init, evaluations=25, tolerance=0, precondition=False, precision="float32"
+    )
     photograph = to_tensor(ruler.photo)
     records = list(paint_against(ruler.criterion, photograph, config))
     expected = [

@@ -193,8 +193,8 @@ class _Job:
         from nst.guidance import objective_for
         from nst.image import check_output
         from nst.loss_network import find_loss_network
-        from nst.optimize import scales_for
-        from nst.runtime import choose_precision, describe, keep_freed_memory
+        from nst.optimize import phases, scales_for
+        from nst.runtime import describe, keep_freed_memory
 
         canvas = load_canvas(
             photo,
@@ -224,8 +224,9 @@ class _Job:
         if paint is not None:
             canvas = dataclasses.replace(canvas, start=_painted(paint, canvas))
         say(criterion.describe())
+        dtype, *later = phases(settings, device, is_last=True)
         say(
-            f"{describe(device, choose_precision(settings.precision, device))};"
+            f"{describe(device, dtype)}{', then float32' if later else ''};"
             f" {photo}: {canvas.picture.width}x{canvas.picture.height} px painted at"
             f" {width}x{height} px, {scales} {'sizes' if scales > 1 else 'size'}"
         )
