@@ -13,6 +13,7 @@ import json
 import struct
 import time
 from contextlib import suppress
+from functools import partial
 
 from fastapi import WebSocket, WebSocketDisconnect
 
@@ -93,9 +94,7 @@ class Live:
             (number,) = _NUMBER.unpack_from(data)
             started_at = time.perf_counter()
             try:
-                painted = await self._workers.run(
-                    lambda data=data, wish=self._wish: _paint(data, wish)
-                )
+                painted = await self._workers.run(partial(_paint, data, self._wish))
             except NSTError as error:
                 await self._refuse(error, number)
                 continue

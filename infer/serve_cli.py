@@ -119,10 +119,7 @@ def serve(
 
 
 def _serve(shelf: Shelf, settings: ServeConfig, runtime: Path | None, open_page: bool) -> None:
-    import uvicorn
-
-    from infer.server import create_app
-    from infer.server_limits import MAX_BODY_BYTES
+    from infer.server import create_app, server_of
 
     with _listening(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
@@ -137,20 +134,11 @@ def _serve(shelf: Shelf, settings: ServeConfig, runtime: Path | None, open_page:
         result(url)
         if settings.token is not None:
             url += f"?token={settings.token}"
-        config = uvicorn.Config(
-            page,
-            http="h11",
-            ws="websockets-sansio",
-            ws_max_size=MAX_BODY_BYTES + 4,
-            log_level="warning",
-            server_header=False,
-            timeout_graceful_shutdown=2,
-        )
         if open_page:
             import webbrowser
 
             webbrowser.open(url)  # the socket listens already: the page waits until it is served
-        uvicorn.Server(config).run(sockets=[listener])
+        server_of(page).run(sockets=[listener])
 
 
 def _check_access(settings: ServeConfig) -> None:
@@ -193,16 +181,11 @@ def _in_url(host: str) -> str:
 def _own_names() -> set[str]:
     """Return by which names and addresses other computers may call this one."""
     name = socket.gethostname().lower()
-    found = {name, f"{name}.local", socket.getfqdn().lower()}
-    with_addresses = {str(entry[4][0]) for entry in _addresses(name)}
-    return found | {_in_url(address) for address in with_addresses}
-
-
-def _addresses(host: str) -> list[tuple[object, ...]]:
     try:
-        return [tuple(entry) for entry in socket.getaddrinfo(host, None)]
-    except OSError:
-        return []
+        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(name, None)}
+    except OSError:  # a name that nobody knows
+        addresses = set()
+    return {name, f"{name}.local", socket.getfqdn().lower(), *map(_in_url, addresses)}
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import mimetypes
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -10,14 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import uvicorn
 from fastapi import FastAPI, HTTPException, Request, WebSocket
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import FileResponse, JSONResponse, Response
 from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.types import ASGIApp
 
 from infer import web_runtime
 from infer.live import Live, status_of
 from infer.server_limits import (
+    MAX_BODY_BYTES,
     Guard,
     Refusal,
     check_picture_type,
@@ -47,7 +51,7 @@ def create_app(
     size: int = 512,
     runtime: Path | None = None,
     workers: int = WORKERS,
-) -> FastAPI:
+) -> ASGIApp:
     """Return the application.
 
     Args:
@@ -69,7 +73,6 @@ def create_app(
 
     # The pages that FastAPI makes of its own come from other hosts: there are none.
     app = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, lifespan=lifespan)
-    app.add_middleware(Guard, hosts=hosts, token=token)
     _add_errors(app)
 
     @app.get("/healthz")
@@ -118,7 +121,29 @@ def create_app(
             await Live(socket, shelf, painters, size=size).run()
 
     _add_files(app, shelf, size=size, runtime=runtime)
-    return app
+    return Guard(app, hosts=hosts, token=token)  # outermost: answers to bugs have its headers too
+
+
+def server_of(app: ASGIApp) -> uvicorn.Server:
+    """Return the server that runs an application, with its limits."""
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        ws="websockets-sansio",
+        ws_max_size=MAX_BODY_BYTES + 4,
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=2,
+    )
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
+    return uvicorn.Server(config)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line is worth stderr: uvicorn calls every refused WebSocket an error of ours."""
+    return "without completing handshake" not in record.msg
 
 
 def _paint(data: bytes, wish: Wish) -> bytes:
@@ -155,16 +180,16 @@ def _add_files(app: FastAPI, shelf: Shelf, *, size: int, runtime: Path | None) -
         headers = {"cache-control": "max-age=31536000, immutable"}  # the address holds the version
         return FileResponse(runtime / name, media_type=kind, headers=headers)
 
-    @app.get("/{name}")
-    async def page(name: str) -> Response:
-        if name not in pages:
-            raise HTTPException(404)
+    def add_page(address: str, name: str) -> None:
         kind = mimetypes.guess_type(name)[0]
-        return Response(pages[name], media_type=kind)
 
-    @app.get("/")
-    async def index() -> Response:
-        return await page("index.html")
+        @app.get(address)
+        async def page() -> Response:
+            return Response(pages[name], media_type=kind)
+
+    add_page("/", "index.html")
+    for name in pages:
+        add_page(f"/{name}", name)
 
 
 def _add_errors(app: FastAPI) -> None:

@@ -24,11 +24,10 @@ REQUEST_S = 30.0
 """How long a body may take to arrive, and a picture to be painted."""
 RETRY_S = 2
 """When a client that was refused for want of room may come again."""
-LEAST_TOKEN = 16
-"""Characters of a token."""
 COOKIE = "nst_token"
 PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp")
 
+_CLOSE = {"connection": "close"}  # nobody reads the rest of that body
 _HEADERS = {
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -156,7 +155,7 @@ async def read_body(request: Request) -> bytes:
                     raise _too_large()
                 parts.append(part)
     except TimeoutError:
-        raise Refusal(408, f"the body took longer than {REQUEST_S:g} s") from None
+        raise Refusal(408, f"the body took longer than {REQUEST_S:g} s", _CLOSE) from None
     except ClientDisconnect:
         raise Refusal(400, "the body broke off") from None
     if size == 0:
@@ -192,7 +191,9 @@ def read_picture(data: bytes) -> Picture:
 
 
 def _too_large() -> Refusal:
-    return Refusal(413, f"larger than {MAX_BODY_BYTES // 1_000_000} MB, the most that is taken")
+    return Refusal(
+        413, f"larger than {MAX_BODY_BYTES // 1_000_000} MB, the most that is taken", _CLOSE
+    )
 
 
 def _host_name(host: str) -> str:

@@ -65,7 +65,8 @@ class Model:
             except InferenceError:
                 self.session.give_memory_back()  # taken by pictures of another size
                 check_memory(self.session.info, height, width, name="the picture")
-        return self.session.run(rgb[None], mix=mix, texture=texture)[0]
+        painted: NDArray[np.uint8] = self.session.run(rgb[None], mix=mix, texture=texture)[0]
+        return painted
 
     def describe(self) -> dict[str, Any]:
         """Return what the page must know, as JSON can hold it; addresses are relative."""

@@ -7,7 +7,7 @@ const MOST_THREADS = 8;
 let loaded = null; // { key, session, name }
 let runtime = null;
 
-async function load({ backend, runtime: folder, file }) {
+async function load({ backend, runtime: folder, file, model }) {
   const key = `${backend} ${file}`;
   if (loaded?.key === key) return loaded;
   const ort = (runtime ??= await import(`${folder}ort.${backend}.min.mjs`));
@@ -17,12 +17,25 @@ async function load({ backend, runtime: folder, file }) {
   const answer = await fetch(file);
   if (!answer.ok) throw new Error(`${file}: ${answer.status} ${answer.statusText}`);
   const bytes = new Uint8Array(await answer.arrayBuffer());
+  if (model.has_texture) freeTexture(bytes);
   const session = await ort.InferenceSession.create(bytes, { executionProviders: [backend], logSeverityLevel: 3 });
   if (loaded) await loaded.session.release();
   const threads = ort.env.wasm.numThreads;
   const wasm = `WebAssembly, ${threads} ${threads === 1 ? "thread" : "threads"}`;
   loaded = { key, session, name: `This browser, ${backend === "webgpu" ? "WebGPU" : wasm}` };
   return loaded;
+}
+
+// Takes the default value of the input "texture" away. onnxruntime-web feeds no input that has one:
+// its initializer (TensorProto, field 8: name) gets another name of the same length.
+function freeTexture(bytes) {
+  const name = [0x42, 7, ...new TextEncoder().encode("texture")];
+  const places = [];
+  for (let i = bytes.indexOf(name[0]); i >= 0; i = bytes.indexOf(name[0], i + 1)) {
+    if (name.every((byte, k) => bytes[i + k] === byte)) places.push(i);
+  }
+  if (places.length !== 1) throw new Error("the model does not hold its texture as it should");
+  bytes.set(new TextEncoder().encode("unused_"), places[0] + 2);
 }
 
 async function paint(job) {
@@ -43,9 +56,7 @@ async function paint(job) {
     const planes = model.styles.length + 1;
     feeds.mix = new Tensor("float32", withStrength(mix.values, planes, controls.strength), [1, planes, mix.height, mix.width]);
   }
-  if (model.has_texture && session.inputNames.includes("texture")) {
-    feeds.texture = new Tensor("float32", new Float32Array([controls.texture]), [1]);
-  }
+  if (model.has_texture) feeds.texture = new Tensor("float32", new Float32Array([controls.texture]), [1]);
   const startedAt = performance.now();
   const painted = await (await session.run(feeds)).stylized.getData();
   const paintMs = performance.now() - startedAt;
