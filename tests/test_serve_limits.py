@@ -13,7 +13,7 @@ import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from http.client import HTTPConnection
 from io import BytesIO
 from pathlib import Path
@@ -28,35 +28,18 @@ from websockets.sync.client import connect
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 from infer import server_limits, shelf
-from infer.server import create_app, server_of
-from infer.shelf import open_shelf
 from infer.workers import Workers
 from nst.image import encode_image
 
+Serving = Callable[..., AbstractContextManager[int]]
 Wait = Callable[[Callable[[], bool]], None]
 TOKEN = "0123456789abcdef-token"
 JPEG = {"Content-Type": "image/jpeg"}
 PNG = {"Content-Type": "image/png"}
 
 
-@contextmanager
-def serving(model: Path, **options: Any) -> Iterator[int]:
-    """Run the real server in a thread; yield its port."""
-    app = create_app(open_shelf([model], "cpu"), **options)
-    server = server_of(app)
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield listener.getsockname()[1]
-        finally:
-            server.should_exit = True
-            thread.join(20)
-            assert not thread.is_alive()
-
-
 @pytest.fixture(scope="module")
-def port(invert_model: Path) -> Iterator[int]:
+def port(invert_model: Path, serving: Serving) -> Iterator[int]:
     with serving(invert_model) as port:
         yield port
 
@@ -299,7 +282,9 @@ def test_a_body_that_does_not_say_its_length_is_counted(port: int) -> None:
     check_healthy(port)
 
 
-def test_a_slow_body_is_given_up(invert_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_slow_body_is_given_up(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch, serving: Serving
+) -> None:
     monkeypatch.setattr(server_limits, "REQUEST_S", 0.3)
     with serving(invert_model) as port:
         sent = HEAD + b"Content-Length: 500\r\n\r\n\xff\xd8\xff"
@@ -324,7 +309,11 @@ class Gate:
 
 
 def test_a_full_queue_says_when_to_come_again(
-    invert_model: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch, wait_until: Wait
+    invert_model: Path,
+    jpeg: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Wait,
+    serving: Serving,
 ) -> None:
     """Fifty at once, one worker: three get in, the others 503; then all is as before."""
     with serving(invert_model, workers=1) as port:
@@ -345,7 +334,11 @@ def test_a_full_queue_says_when_to_come_again(
 
 
 def test_slow_work_keeps_its_place(
-    invert_model: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch, wait_until: Wait
+    invert_model: Path,
+    jpeg: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    wait_until: Wait,
+    serving: Serving,
 ) -> None:
     """The client hears 503 in time; the thread that cannot be stopped is not counted as free."""
     patient = Workers.__init__
@@ -366,7 +359,7 @@ def test_slow_work_keeps_its_place(
 
 
 def test_bodies_are_read_by_a_few_at_a_time(
-    invert_model: Path, jpeg: bytes, wait_until: Wait
+    invert_model: Path, jpeg: bytes, wait_until: Wait, serving: Serving
 ) -> None:
     """Sixteen clients that send nothing fill the room for bodies, and so bound the memory."""
     with serving(invert_model) as port:
@@ -383,7 +376,7 @@ def test_bodies_are_read_by_a_few_at_a_time(
 
 
 def test_a_bug_shows_no_traceback(
-    invert_model: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch, capfd: Any
+    invert_model: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch, capfd: Any, serving: Serving
 ) -> None:
     def fail(*_: Any, **options: Any) -> None:
         raise ZeroDivisionError("secret")
@@ -477,7 +470,9 @@ def test_connections_are_counted(port: int) -> None:
     check_healthy(port)
 
 
-def test_a_token_is_asked_for(invert_model: Path, jpeg: bytes, capfd: Any) -> None:
+def test_a_token_is_asked_for(
+    invert_model: Path, jpeg: bytes, capfd: Any, serving: Serving
+) -> None:
     with serving(invert_model, token=TOKEN) as port:
         check_healthy(port)
         for path in ("/", "/models.json", "/models/invert.onnx", "/?token=wrong"):
@@ -496,7 +491,7 @@ def test_a_token_is_asked_for(invert_model: Path, jpeg: bytes, capfd: Any) -> No
     assert capfd.readouterr().err == ""  # a refusal is nothing to write of
 
 
-def test_a_token_in_the_address_becomes_a_cookie(invert_model: Path) -> None:
+def test_a_token_in_the_address_becomes_a_cookie(invert_model: Path, serving: Serving) -> None:
     with serving(invert_model, token=TOKEN) as port:
         status, headers, _ = ask(port, "GET", f"/?token={TOKEN}")
         assert (status, headers["location"]) == (303, "/")
