@@ -62,6 +62,13 @@ function chosen(isOtherModel) {
 function again() {
   showValues();
   state.source?.touch?.();
+  showBusy();
+}
+
+// A still picture that is not painted yet as it was asked for makes the page busy.
+function showBusy() {
+  const { source, inFlight } = state;
+  $("studio").setAttribute("aria-busy", Boolean(source?.isStill && (source.hasNew || inFlight > 0)));
 }
 
 function showValues() {
@@ -135,6 +142,7 @@ async function paint(engine, source) {
     }
   } finally {
     state.inFlight--;
+    showBusy();
   }
 }
 
@@ -302,7 +310,6 @@ $("size").max = known.most_size;
 $("size").value = known.size;
 $("made-with").textContent = known.made_with;
 tiles.choose(0, 0);
-showValues();
 await offerEngines();
-$("studio").setAttribute("aria-busy", "false");
+showBusy();
 requestAnimationFrame(frame);
