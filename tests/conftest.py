@@ -112,7 +112,7 @@ def mix_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         constants.append(helper.make_tensor(name, kind, array.shape, array.ravel().tolist()))
         return name
 
-    def node(operator: str, inputs: Sequence[str], output: str, **options: object) -> str:
+    def node(operator: str, inputs: Sequence[str], output: str, **options: Any) -> str:
         nodes.append(helper.make_node(operator, inputs, [output], name=f"n_{output}", **options))
         return output
 
@@ -163,7 +163,7 @@ def mix_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     constant(TEXTURE, [1.0])
 
     shape: list[str | int | None] = [*DIMENSIONS, 3]
-    mix_shape = [MIX_DIMENSIONS[0], len(styles) + 1, *MIX_DIMENSIONS[1:]]
+    mix_shape: list[str | int | None] = [MIX_DIMENSIONS[0], len(styles) + 1, *MIX_DIMENSIONS[1:]]
     graph = helper.make_graph(
         nodes,
         "two-styles",
@@ -200,9 +200,9 @@ def serving() -> Callable[..., AbstractContextManager[int]]:
     from infer.shelf import open_shelf
 
     @contextmanager
-    def serve(*models: Path, **options: Any) -> Iterator[int]:
+    def serve(*models: Path, port: int = 0, **options: Any) -> Iterator[int]:
         server = server_of(create_app(open_shelf(models, "cpu"), **options))
-        with socket.create_server(("127.0.0.1", 0)) as listener:
+        with socket.create_server(("127.0.0.1", port)) as listener:
             thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
             thread.start()
             try:

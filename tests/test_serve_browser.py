@@ -29,8 +29,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from websockets.sync.client import connect
 
-from infer import web_runtime
+from infer import shelf, web_runtime
 from nst.cache_folder import cache_folder
+from nst.errors import InferenceError
 from nst.image import encode_image, load_image, resize_image
 from nst.samples import photographs
 
@@ -133,7 +134,7 @@ class Chromium:
         """Wait until a still picture is painted as it was asked for last."""
         self.wait("document.getElementById('studio').getAttribute('aria-busy') === 'false'")
 
-    def drop(self, photo: Array) -> None:
+    def drop(self, photo: Array, wait_s: float = WAIT_S) -> None:
         """Drop a picture on the page and wait for its painting."""
         before = self.painted
         self.run(
@@ -144,7 +145,7 @@ class Chromium:
             document.dispatchEvent(new DragEvent("drop", {{ dataTransfer, cancelable: true }}));
             }}"""
         )
-        self._until(lambda: self.painted > before, "the dropped picture")
+        self._until(lambda: self.painted > before, "the dropped picture", wait_s)
         self.settle()
 
     def seen(self) -> Array:
@@ -200,10 +201,10 @@ class Chromium:
         self._process.wait()
         self._connection.__exit__(None, None, None)
 
-    def _until(self, holds: Callable[[], bool], what: str) -> None:
-        end_at = time.monotonic() + WAIT_S
+    def _until(self, holds: Callable[[], bool], what: str, wait_s: float = WAIT_S) -> None:
+        end_at = time.monotonic() + wait_s
         while not holds():
-            assert time.monotonic() < end_at, f"waited {WAIT_S} s for: {what}"
+            assert time.monotonic() < end_at, f"waited {wait_s} s for: {what}"
             time.sleep(0.05)
 
 
@@ -372,7 +373,7 @@ def test_the_browser_paints_what_the_server_paints(
 def test_a_trained_model_is_painted_alike(
     chromium: Chromium, runtime: Path, serving: Serving
 ) -> None:
-    """A photograph of odd sizes; the operators of real networks are more than those made by hand."""
+    """A photograph of odd sizes; real networks have more operators than those made by hand."""
     if not (path := os.environ.get("NST_STYLE_MODEL")):
         pytest.skip("no trained model to compare: $NST_STYLE_MODEL names one")
     photograph = resize_image(load_image(photographs()[0]).rgb, 131, 97)
@@ -470,8 +471,38 @@ def test_a_lost_server_is_said_and_found_again(
         chromium.drop(photo)
     chromium.wait("!document.getElementById('trouble').hidden")
     assert "no connection to the server" in chromium.text("trouble")
-    chromium.set("strength", 50)
-    assert chromium.text("engine-name") == "Server, CPU"  # and not another one in its place
+    chromium.set("strength", 0)
+    with serving(invert_model, port=port):
+        chromium.settle()
+        assert np.array_equal(chromium.seen(), photo)
+        assert chromium.text("trouble") == ""
+        assert chromium.text("engine-name") == "Server, CPU"  # no other one took its place
+
+
+def test_a_picture_that_is_refused_is_not_sent_again(
+    chromium: Chromium,
+    invert_model: Path,
+    photo: Array,
+    serving: Serving,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls: list[str] = []
+
+    def fail(*_: Any, **options: Any) -> None:
+        calls.append("one")
+        raise InferenceError("not enough memory")
+
+    monkeypatch.setattr(shelf.Model, "paint", fail)
+    with serving(invert_model) as port:
+        chromium.open(port)
+        with pytest.raises(AssertionError, match="dropped picture"):
+            chromium.drop(photo, wait_s=2)
+        assert chromium.text("trouble") == "not enough memory"
+        assert calls == ["one"]
+        monkeypatch.undo()
+        chromium.set("strength", 0)
+        chromium.settle()
+        assert chromium.text("trouble") == ""
 
 
 def test_what_cannot_be_had_is_said(chromium: Chromium, port: int) -> None:

@@ -436,7 +436,9 @@ def test_a_bad_message_is_answered_and_the_connection_stays(
         assert answer["status"] == status
         assert "\n" not in answer["error"]
         live.send(b"\2\0\0\0" + GOOD)
-        assert bytes(live.recv(timeout=20))[12:16] == b"\x89PNG"
+        painted = live.recv(timeout=20)
+        assert isinstance(painted, bytes)
+        assert painted[12:16] == b"\x89PNG"
 
 
 def test_a_frame_before_the_controls_is_refused(port: int) -> None:

@@ -1,5 +1,7 @@
 // What paints a frame: the server over a WebSocket, or a worker that runs the same file here.
-// Both have: name, depth (frames on their way at a time), paint(canvas, controls) and close().
+// Both have: name, depth (frames on their way at a time), paint(canvas, controls, isStill) and
+// close(). A promise of paint() is rejected with null where a newer frame has won, and with an error
+// that has isLost where the same picture can be sent again.
 
 const HEADER_BYTES = 12;
 const RETRY_MS = 1500;
@@ -48,9 +50,10 @@ export class ServerEngine {
       socket.onclose = ({ code }) => {
         const words = code === 1009 ? "the picture is too large for the server" : "no connection to the server; trying again";
         const lost = () => {
+          const error = Object.assign(new Error(words), { isLost: true });
           this.opening = null;
-          reject(new Error(words));
-          this.end(new Error(words));
+          reject(error);
+          this.end(error);
         };
         if (this.isClosed) lost();
         else setTimeout(lost, RETRY_MS);

@@ -2,6 +2,7 @@
 
 import { BrowserEngine, ServerEngine, findEngines } from "./engines.js";
 import { Keeper } from "./keep.js";
+import { listen } from "./listen.js";
 import { Regions } from "./regions.js";
 import { Camera, Still } from "./sources.js";
 import { Tiles } from "./tiles.js";
@@ -12,7 +13,7 @@ const known = await (await fetch("models.json")).json();
 const regions = new Regions();
 const keeper = new Keeper();
 const times = []; // when the last frames were shown, ms
-const state = { engine: null, source: null, inFlight: 0, left: 0, isBrushing: false, generation: 0 };
+const state = { engine: null, source: null, inFlight: 0, isBrushing: false, isEngineInTrouble: false };
 const captured = new OffscreenCanvas(1, 1);
 const pen = captured.getContext("2d", { willReadFrequently: true });
 
@@ -22,9 +23,11 @@ const view = new View($("view"), {
 });
 const tiles = new Tiles($("tiles"), known.models, chosen);
 
-function report(words) {
+// Shows a line of trouble. That of an engine goes when the engine paints again.
+function report(words, isOfEngine = false) {
   $("trouble").textContent = words;
   $("trouble").hidden = !words;
+  state.isEngineInTrouble = words !== "" && isOfEngine;
 }
 
 // --- what to paint
@@ -134,12 +137,10 @@ async function paint(engine, source) {
     view.show(photograph, picture);
     shown(performance.now() - startedAt, paintMs);
   } catch (error) {
-    if (error === null) state.left++; // a newer frame has won
-    else if (engine === state.engine) {
-      report(error.message);
-      if (engine instanceof ServerEngine) source.touch?.();
-      else if (source.isStill === false) stopEngine();
-    }
+    if (error === null || engine !== state.engine) return;
+    report(error.message, true);
+    if (error.isLost) source.touch?.();
+    else if (engine instanceof BrowserEngine) stopEngine();
   } finally {
     state.inFlight--;
     showBusy();
@@ -156,7 +157,7 @@ function shown(latencyMs, paintMs) {
   $("picture-size").textContent = `${captured.width} × ${captured.height} px`;
   $("engine-name").textContent = state.engine.name;
   $("studio").dataset.painted = Number($("studio").dataset.painted ?? 0) + 1;
-  if (state.engine instanceof BrowserEngine) report("");
+  if (state.isEngineInTrouble) report("");
   for (const id of ["snapshot", "record"]) $(id).disabled = false;
 }
 
@@ -200,7 +201,8 @@ function stopEngine() {
 function useEngine(kind) {
   stopEngine();
   report("");
-  state.engine = kind === "server" ? new ServerEngine(known, report) : new BrowserEngine(known, kind);
+  const tell = (words) => report(words, true);
+  state.engine = kind === "server" ? new ServerEngine(known, tell) : new BrowserEngine(known, kind);
   $("engine-name").textContent = state.engine.name;
   $("speed").textContent = kind === "server" ? "" : "the first picture loads the model";
   again();
@@ -273,14 +275,6 @@ $("file").addEventListener("change", () => {
   $("file").value = "";
 });
 
-document.addEventListener("keydown", (event) => {
-  const isTyping = event.target.matches("select, textarea, input:not([type=range], [type=checkbox], [type=radio])");
-  if (event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
-  if (event.target === $("view") && moveOnView(event)) event.preventDefault();
-  else if (/^[1-9]$/.test(event.key)) tiles.chooseNumber(Number(event.key) - 1);
-  else keys[event.key.toLowerCase()]?.();
-});
-
 // The picture has the focus: the arrow keys move the brush, or the divider.
 function moveOnView({ key, shiftKey }) {
   const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key] ?? [0, 0];
@@ -297,14 +291,7 @@ function moveOnView({ key, shiftKey }) {
   return true;
 }
 
-for (const name of ["dragover", "dragleave", "drop"]) {
-  document.addEventListener(name, (event) => {
-    event.preventDefault();
-    $("stage").classList.toggle("dropping", name === "dragover");
-    if (name === "drop") usePicture(event.dataTransfer.files[0]);
-  });
-}
-document.addEventListener("paste", (event) => usePicture(event.clipboardData.files[0]));
+listen({ keys, view: $("view"), stage: $("stage"), moveOnView, chooseNumber: (n) => tiles.chooseNumber(n), usePicture });
 
 $("size").max = known.most_size;
 $("size").value = known.size;
