@@ -85,8 +85,7 @@ function showValues() {
 // --- regions
 
 function brushStroke(from, to) {
-  const [width, height] = state.source.size;
-  regions.fit(width, height, tiles.model.styles.length + 1);
+  regions.fit(...state.source.size, tiles.model.styles.length + 1);
   regions.stroke(from, to, Number($("brush-style").value), Number($("brush-width").value) / 2);
   again();
 }
@@ -287,8 +286,7 @@ function moveOnView({ key, shiftKey }) {
   const from = view.cursor ?? { x: 0.5, y: 0.5 };
   if (dx || dy) view.point({ x: within(from.x + dx * step), y: within(from.y + dy * step) });
   else if (key === " " && state.source) brushStroke(from, from);
-  else return false;
-  return true;
+  return Boolean(dx || dy || key === " ");
 }
 
 listen({ keys, view: $("view"), stage: $("stage"), moveOnView, chooseNumber: (n) => tiles.chooseNumber(n), usePicture });

@@ -62,6 +62,7 @@ export class Tiles {
       const isHere = model === this.model;
       button.setAttribute("aria-pressed", isHere && number === this.first);
       more?.setAttribute("aria-pressed", isHere && number === this.second);
+      if (isHere && number === this.first) button.scrollIntoView({ block: "nearest" });
     }
     this.onChoice(isOther);
   }
