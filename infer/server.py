@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import mimetypes
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
@@ -31,10 +30,15 @@ from infer.server_limits import (
 )
 from infer.shelf import Shelf
 from infer.web_page import manifest, page_files
-from infer.wish import FORMATS, Wish, wish_of
+from infer.wish import FORMATS, Wish, wish_from_query
 from infer.workers import Workers
 from nst.errors import NSTError, in_one_line
 
+KINDS = {
+    **{".html": "text/html", ".css": "text/css", ".svg": "image/svg+xml", ".txt": "text/plain"},
+    **{".js": "text/javascript", ".mjs": "text/javascript", ".wasm": "application/wasm"},
+}
+"""By suffix; the system's own table may call a script a text, which no browser runs then."""
 WORKERS = 2
 """Threads that decode, paint and encode: while one waits for the hardware the other works."""
 MOST_BODIES = 16
@@ -80,28 +84,8 @@ def create_app(
         return {"status": "ok", "painting": painters.inside}
 
     @app.post("/paint")
-    async def paint(
-        request: Request,
-        model: str | None = None,
-        style: str | None = None,
-        strength: float = 1.0,
-        original_colors: bool = False,
-        texture: float = 1.0,
-        size: int = size,
-        format: str = "png",
-        quality: int = 90,
-    ) -> Response:
-        values: dict[str, Any] = {
-            "strength": strength,
-            "original_colors": original_colors,
-            "texture": texture,
-            "size": size,
-            "format": format,
-            "quality": quality,
-        }
-        named = {"model": model, "style": style}
-        values |= {name: value for name, value in named.items() if value is not None}
-        wish = wish_of(values, shelf, size=size)
+    async def paint(request: Request) -> Response:
+        wish = wish_from_query(request.query_params.multi_items(), shelf, size=size)
         check_picture_type(request.headers.get("content-type", ""))
         if bodies.locked():
             raise Refusal.busy("too many pictures at the same time; try again")
@@ -176,12 +160,12 @@ def _add_files(app: FastAPI, shelf: Shelf, *, size: int, runtime: Path | None) -
     async def runtime_file(name: str) -> FileResponse:
         if runtime is None or name not in web_runtime.FILES:
             raise HTTPException(404)
-        kind = "application/wasm" if name.endswith(".wasm") else "text/javascript"
+        kind = KINDS[Path(name).suffix]
         headers = {"cache-control": "max-age=31536000, immutable"}  # the address holds the version
         return FileResponse(runtime / name, media_type=kind, headers=headers)
 
     def add_page(address: str, name: str) -> None:
-        kind = mimetypes.guess_type(name)[0]
+        kind = KINDS[Path(name).suffix]
 
         @app.get(address)
         async def page() -> Response:

@@ -24,7 +24,6 @@ REQUEST_S = 30.0
 """How long a body may take to arrive, and a picture to be painted."""
 RETRY_S = 2
 """When a client that was refused for want of room may come again."""
-COOKIE = "nst_token"
 PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp")
 
 _CLOSE = {"connection": "close"}  # nobody reads the rest of that body
@@ -125,11 +124,12 @@ class Guard:
         given = QueryParams(scope["query_string"]).get("token", "")
         if scope["type"] == "http" and scope["path"] == "/" and self._is_token(given):
             response = RedirectResponse("/", 303)
-            response.set_cookie(COOKIE, given, httponly=True, samesite="strict")
+            # Lax, since the address may be followed from elsewhere; ``Origin`` does the rest.
+            response.set_cookie(_cookie_name(scope), given, httponly=True, samesite="lax")
             return response
         scheme, _, bearer = headers.get("authorization", "").partition(" ")
         is_bearer = scheme.lower() == "bearer" and self._is_token(bearer.strip())
-        if is_bearer or self._is_token(_cookie(headers)):
+        if is_bearer or self._is_token(_cookie(headers, _cookie_name(scope))):
             return None
         challenge = {"www-authenticate": "Bearer"}
         return error_response(401, "a token is needed: open the page with /?token=...", challenge)
@@ -202,9 +202,15 @@ def _host_name(host: str) -> str:
     return name if colon and (port.isdigit() or not port) else host.lower()
 
 
-def _cookie(headers: Headers) -> str:
+def _cookie_name(scope: Scope) -> str:
+    """Return a name of this server alone: a browser gives cookies to all ports of a host."""
+    _, port = scope.get("server") or ("", 0)
+    return f"nst_token_{port}"
+
+
+def _cookie(headers: Headers, name: str) -> str:
     try:
-        cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+        cookie = SimpleCookie(headers.get("cookie", "")).get(name)
     except CookieError:
         return ""
     return cookie.value if cookie is not None else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,10 @@ MOST_SIZE = 2048
 """The largest long side that a client may ask the network to see, px."""
 MOST_CELLS = 64
 """Of a side of the grid for regions."""
+_IN_QUERY: Mapping[str, Callable[[str], Any]] = {
+    **{"strength": float, "texture": float, "size": int, "quality": int},
+    "original_colors": lambda text: {"true": True, "false": False}[text.lower()],
+}
 FORMATS = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp"}
 """What a painting is sent as."""
 
@@ -75,6 +79,21 @@ def wish_from_text(text: str, shelf: Shelf, *, size: int) -> Wish:
         values = None
     if not isinstance(values, dict):
         raise UsageError("controls must be one JSON object")
+    return wish_of(values, shelf, size=size)
+
+
+def wish_from_query(query: Iterable[tuple[str, str]], shelf: Shelf, *, size: int) -> Wish:
+    """Read a wish from the query of an address, where every value is a text; see ``wish_of``.
+
+    Raises:
+        UsageError: A text is no number where one is needed, or ``wish_of`` refuses it.
+    """
+    values: dict[str, Any] = {"format": "png"}
+    for name, text in query:
+        try:
+            values[name] = _IN_QUERY.get(name, str)(text)
+        except (KeyError, ValueError):
+            raise UsageError(f"{name}: not understood, {text[:40]!a}") from None
     return wish_of(values, shelf, size=size)
 
 

@@ -479,6 +479,17 @@ def test_a_lost_server_is_said_and_found_again(
         assert chromium.text("engine-name") == "Server, CPU"  # no other one took its place
 
 
+def test_the_page_works_with_a_token(
+    chromium: Chromium, invert_model: Path, photo: Array, serving: Serving
+) -> None:
+    """It is in the first address and then in a cookie, for the page, the files and the frames."""
+    with serving(invert_model, token="0123456789abcdef") as port:
+        chromium.open(port, "?token=0123456789abcdef")
+        assert chromium.run("location.search") == ""
+        chromium.drop(photo)
+        assert np.array_equal(chromium.seen(), 255 - photo)
+
+
 def test_a_picture_that_is_refused_is_not_sent_again(
     chromium: Chromium,
     invert_model: Path,

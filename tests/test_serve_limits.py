@@ -172,6 +172,9 @@ BAD: dict[str, tuple[int, str, str, dict[str, str], bytes | None]] = {
     "strength 2": (422, "POST", "/paint?strength=2", JPEG, GOOD),
     "strength nan": (422, "POST", "/paint?strength=nan", JPEG, GOOD),
     "strength a word": (422, "POST", "/paint?strength=much", JPEG, GOOD),
+    "colours a word": (422, "POST", "/paint?original_colors=maybe", JPEG, GOOD),
+    "a misspelt control": (422, "POST", "/paint?strenght=0.5", JPEG, GOOD),
+    "a grid as a text": (422, "POST", "/paint?mix=1", JPEG, GOOD),
     "texture without noise": (422, "POST", "/paint?texture=2", JPEG, GOOD),
     "size 0": (422, "POST", "/paint?size=0", JPEG, GOOD),
     "size 10^9": (422, "POST", "/paint?size=1000000000", JPEG, GOOD),
@@ -499,7 +502,7 @@ def test_a_token_in_the_address_becomes_a_cookie(invert_model: Path, serving: Se
         assert (status, headers["location"]) == (303, "/")
         cookie = headers["set-cookie"]
         assert "HttpOnly" in cookie
-        assert "samesite=strict" in cookie.lower()
+        assert "samesite=lax" in cookie.lower()
         sent = {"Cookie": cookie.partition(";")[0]}
         assert ask(port, "GET", "/", sent)[0] == 200
         with connect(f"ws://127.0.0.1:{port}/live", additional_headers=sent):
