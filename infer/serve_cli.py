@@ -13,7 +13,7 @@ import typer
 
 from nst.errors import InferenceError, OutputError, UsageError
 from nst.files import describe
-from nst.settings import Provider, Settings, setting, with_settings
+from nst.settings import Provider, Settings, given_flags, setting, with_settings
 from nst.terminal import format_size, progress, result, say
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 
+_OF_A_SERVER = ("--port", "--host", "--token")
 LEAST_TOKEN = 16
 """Characters of a token; shorter ones can be guessed."""
 
@@ -85,6 +86,7 @@ def serve(
         bool, typer.Option("--open", help="Open the page in the browser.")
     ] = False,
     *,
+    ctx: typer.Context,
     settings: ServeConfig,
 ) -> None:
     """Open a studio in the browser: camera or pictures, painted live.
@@ -100,6 +102,10 @@ def serve(
     from infer.web_runtime import cached_runtime, get_runtime
 
     if write is not None:
+        idle = [flag for flag in given_flags(ServeConfig, ctx) if flag in _OF_A_SERVER]
+        idle += ["--in-browser"] * in_browser + ["--open"] * open_page
+        if idle:
+            raise UsageError(f"no use for {' and '.join(idle)} with --write, which serves nothing")
         check_folder(write)
     else:
         _check_access(settings)
@@ -120,14 +126,16 @@ def serve(
 
 def _serve(shelf: Shelf, settings: ServeConfig, runtime: Path | None, open_page: bool) -> None:
     from infer.server import create_app, server_of
+    from infer.server_limits import LOOPBACK
 
     with _listening(settings.host, settings.port) as listener:
         port = listener.getsockname()[1]
-        hosts = {"127.0.0.1", "localhost", "[::1]", _in_url(settings.host)}
-        if not _is_loopback(settings.host):
-            hosts |= _own_names()
         page = create_app(
-            shelf, hosts=hosts, token=settings.token, size=settings.size, runtime=runtime
+            shelf,
+            hosts={*LOOPBACK, _in_url(settings.host)},
+            token=settings.token,
+            size=settings.size,
+            runtime=runtime,
         )
         shown = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
         url = f"http://{_in_url(shown)}:{port}/"
@@ -176,16 +184,6 @@ def _is_loopback(host: str) -> bool:
 
 def _in_url(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _own_names() -> set[str]:
-    """Return by which names and addresses other computers may call this one."""
-    name = socket.gethostname().lower()
-    try:
-        addresses = {str(entry[4][0]) for entry in socket.getaddrinfo(name, None)}
-    except OSError:  # a name that nobody knows
-        addresses = set()
-    return {name, f"{name}.local", socket.getfqdn().lower(), *map(_in_url, addresses)}
 
 
 def _listening(host: str, port: int) -> socket.socket:

@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from infer import web_runtime
 from infer.live import Live, status_of
 from infer.server_limits import (
+    LOOPBACK,
     MAX_BODY_BYTES,
     Guard,
     Refusal,
@@ -50,7 +51,7 @@ MOST_LIVE = 8
 def create_app(
     shelf: Shelf,
     *,
-    hosts: Iterable[str] = ("127.0.0.1", "localhost", "[::1]"),
+    hosts: Iterable[str] = LOOPBACK,
     token: str | None = None,
     size: int = 512,
     runtime: Path | None = None,
@@ -60,7 +61,7 @@ def create_app(
 
     Args:
         shelf: The models it offers.
-        hosts: Names by which the server may be called.
+        hosts: Names by which a server without a token may be called.
         token: What every client must know; None: nothing.
         size: Long side that the network sees where a client asks for none, px.
         runtime: The folder of onnxruntime-web, when the page can paint in the browser too.

@@ -24,6 +24,7 @@ REQUEST_S = 30.0
 """How long a body may take to arrive, and a picture to be painted."""
 RETRY_S = 2
 """When a client that was refused for want of room may come again."""
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp")
 
 _CLOSE = {"connection": "close"}  # nobody reads the rest of that body
@@ -74,15 +75,18 @@ class Guard:
     name of its own that it lets point there (DNS rebinding) or by a WebSocket. So ``Host`` must be
     one of ours, and an ``Origin``, which browsers send, must be that same host. A token, where one
     is set, comes as ``Authorization: Bearer``, as a cookie, or once as ``/?token=``, which sets the
-    cookie.
+    cookie. No page of another site knows it, and the browser keeps the cookie for the name under
+    which it was set: with a token any ``Host`` will do, as behind a web server that has TLS.
 
     Args:
         app: What is guarded.
-        hosts: Names by which the server may be called, without the port.
+        hosts: Names by which a server without a token may be called, without the port.
         token: What every client must know; None: nothing. ``/healthz`` needs none.
     """
 
-    def __init__(self, app: ASGIApp, *, hosts: Iterable[str], token: str | None = None) -> None:
+    def __init__(
+        self, app: ASGIApp, *, hosts: Iterable[str] = LOOPBACK, token: str | None = None
+    ) -> None:
         self.app = app
         self.hosts = frozenset(host.lower() for host in hosts)
         self.token = token
@@ -108,7 +112,7 @@ class Guard:
         """Return what a request is refused with; None lets it pass."""
         headers = Headers(scope=scope)
         host = headers.get("host", "")
-        if _host_name(host) not in self.hosts:
+        if self.token is None and _host_name(host) not in self.hosts:
             return error_response(403, "this server is not called by that host name")
         origin = headers.get("origin")
         if origin is not None and urlsplit(origin).netloc.lower() != host.lower():

@@ -489,6 +489,10 @@ def test_a_token_is_asked_for(
             headers = JPEG | {"Authorization": value}
             check_refused(ask(port, "POST", "/paint", headers, jpeg), 401)
         headers = JPEG | {"Authorization": f"Bearer {TOKEN}"}
+        foreign = headers | {"Origin": "https://evil.example"}
+        check_refused(ask(port, "POST", "/paint", foreign, jpeg), 403)
+        proxied = {"Host": "studio.example", "Origin": "https://studio.example"}
+        assert ask(port, "POST", "/paint", headers | proxied, jpeg)[0] == 200
         assert ask(port, "POST", "/paint", headers, jpeg)[0] == 200
         with pytest.raises(InvalidStatus) as refused, connect(f"ws://127.0.0.1:{port}/live"):
             pass
