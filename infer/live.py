@@ -12,7 +12,7 @@ import asyncio
 import json
 import struct
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 
 from fastapi import WebSocket, WebSocketDisconnect
@@ -51,14 +51,16 @@ class Live:
         self._dropped = 0
 
     async def run(self) -> None:
-        """Serve until the client goes."""
-        painter = asyncio.create_task(self._paint_frames())
+        """Serve until the client goes; a bug ends the connection."""
+        tasks = [asyncio.create_task(work) for work in (self._receive(), self._paint_frames())]
         try:
-            await self._receive()
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            painter.cancel()
-            with suppress(asyncio.CancelledError, WebSocketDisconnect, RuntimeError):
-                await painter
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        for task in done:
+            task.result()
 
     async def _receive(self) -> None:
         while True:
@@ -99,11 +101,17 @@ class Live:
                 await self._refuse(error, number)
                 continue
             micros = min(round((time.perf_counter() - started_at) * 1e6), 0xFFFFFFFF)
-            await self._socket.send_bytes(_ANSWER.pack(number, micros, self._dropped) + painted)
+            with self._if_there():
+                await self._socket.send_bytes(_ANSWER.pack(number, micros, self._dropped) + painted)
 
     async def _refuse(self, error: NSTError, frame: int | None = None) -> None:
         answer = {"status": status_of(error), "error": str(error), "frame": frame}
-        await self._socket.send_text(json.dumps(answer))
+        with self._if_there():
+            await self._socket.send_text(json.dumps(answer))
+
+    def _if_there(self) -> AbstractContextManager[None]:
+        """Pass over that the client has gone while something was on its way to it."""
+        return suppress(WebSocketDisconnect, RuntimeError)
 
 
 def status_of(error: NSTError) -> int:

@@ -69,7 +69,7 @@ def create_app(
     """
     painters = Workers(workers)
     bodies = asyncio.Semaphore(MOST_BODIES)
-    live = asyncio.Semaphore(MOST_LIVE)
+    live: set[Live] = set()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -82,7 +82,7 @@ def create_app(
 
     @app.get("/healthz")
     async def healthz() -> dict[str, Any]:
-        return {"status": "ok", "painting": painters.inside}
+        return {"status": "ok", "painting": painters.inside, "live": len(live)}
 
     @app.post("/paint")
     async def paint(request: Request) -> Response:
@@ -97,13 +97,17 @@ def create_app(
 
     @app.websocket("/live")
     async def frames(socket: WebSocket) -> None:
-        if live.locked():
+        if len(live) >= MOST_LIVE:
             refusal = Refusal.busy("too many connections for frames; close a page")
             await socket.send_denial_response(refusal.response())
             return
-        async with live:
+        connection = Live(socket, shelf, painters, size=size)
+        live.add(connection)
+        try:
             await socket.accept()
-            await Live(socket, shelf, painters, size=size).run()
+            await connection.run()
+        finally:
+            live.discard(connection)
 
     _add_files(app, shelf, size=size, runtime=runtime)
     return Guard(app, hosts=hosts, token=token)  # outermost: answers to bugs have its headers too

@@ -53,7 +53,9 @@ class Workers:
 
         future.add_done_callback(leave)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self.patience_s)
+            # Not wait_for: until Python 3.12 it may swallow that the waiting task is cancelled.
+            async with asyncio.timeout(self.patience_s):
+                return await asyncio.wrap_future(future)
         except TimeoutError:
             raise Refusal.busy(f"painting took longer than {self.patience_s:g} s") from None
 

@@ -329,7 +329,7 @@ finally:
         port = int(re.fullmatch(r"http://127\.0\.0\.1:(\d+)/\n", address)[1])  # type: ignore[index]
         connection = HTTPConnection("127.0.0.1", port, timeout=20)
         connection.request("GET", "/healthz")
-        assert connection.getresponse().read() == b'{"status":"ok","painting":0}'
+        assert connection.getresponse().read() == b'{"status":"ok","painting":0,"live":0}'
         connection.close()
         process.send_signal(number)
         said = process.stderr.read()

@@ -392,6 +392,42 @@ def test_a_bug_shows_no_traceback(
     assert "ZeroDivisionError" in capfd.readouterr().err
 
 
+def test_a_bug_ends_the_connection_for_frames(
+    invert_model: Path, jpeg: bytes, monkeypatch: pytest.MonkeyPatch, capfd: Any, serving: Serving
+) -> None:
+    def fail(*_: Any, **options: Any) -> None:
+        raise ZeroDivisionError("secret")
+
+    with serving(invert_model) as port:
+        monkeypatch.setattr(shelf.Model, "paint", fail)
+        with connect(f"ws://127.0.0.1:{port}/live") as live:
+            live.send("{}")
+            live.send(b"\1\0\0\0" + jpeg)
+            with pytest.raises(ConnectionClosed):
+                live.recv(timeout=20)
+        check_healthy(port)
+    assert "ZeroDivisionError" in capfd.readouterr().err
+
+
+def test_clients_that_go_in_the_middle_leave_nothing(
+    port: int, jpeg: bytes, wait_until: Wait
+) -> None:
+    for _ in range(8):
+        with connect(f"ws://127.0.0.1:{port}/live") as live:
+            live.send("{}")
+            live.send(b"\1\0\0\0" + jpeg)
+
+    def is_idle() -> bool:
+        state = json.loads(ask(port, "GET", "/healthz")[2])
+        return (state["painting"], state["live"]) == (0, 0)
+
+    wait_until(is_idle)
+    with connect(f"ws://127.0.0.1:{port}/live") as live:
+        live.send("{}")
+        live.send(b"\1\0\0\0" + jpeg)
+        assert isinstance(live.recv(timeout=20), bytes)
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [({"Origin": "https://evil.example"}, 403), ({"Host": "evil.example"}, 403)],
@@ -463,16 +499,16 @@ def test_a_message_that_is_too_large_ends_the_connection(port: int, message: str
     check_healthy(port)
 
 
-def test_connections_are_counted(port: int) -> None:
-    address = f"ws://127.0.0.1:{port}/live"
-    with ExitStack() as taken:
+def test_connections_are_counted(invert_model: Path, serving: Serving) -> None:
+    with serving(invert_model) as port, ExitStack() as taken:
+        address = f"ws://127.0.0.1:{port}/live"
         for _ in range(8):
             taken.enter_context(connect(address))
         with pytest.raises(InvalidStatus) as refused, connect(address):
             pass
         assert refused.value.response.status_code == 503
         assert "retry-after" in refused.value.response.headers
-    check_healthy(port)
+        check_healthy(port)
 
 
 def test_a_token_is_asked_for(

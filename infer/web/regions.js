@@ -1,6 +1,6 @@
 // The region brush: a coarse grid over the picture that says what is painted where.
 
-const LONG_SIDE = 40; // cells
+export const LONG_SIDE = 40; // cells
 
 export class Regions {
   constructor() {

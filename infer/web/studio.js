@@ -3,24 +3,26 @@
 import { BrowserEngine, ServerEngine, findEngines } from "./engines.js";
 import { Keeper } from "./keep.js";
 import { listen } from "./listen.js";
-import { Regions } from "./regions.js";
+import { LONG_SIDE, Regions } from "./regions.js";
 import { Camera, Still } from "./sources.js";
 import { Tiles } from "./tiles.js";
 import { View } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
-const known = await (await fetch("models.json")).json();
+const state = { engine: null, source: null, inFlight: 0, isBrushing: false, isEngineInTrouble: false };
+const known = await fetch("models.json").then((answer) => {
+  if (answer.ok) return answer.json();
+  report(`the models cannot be listed: ${answer.status} ${answer.statusText}`);
+  throw new Error(answer.statusText);
+});
 const regions = new Regions();
 const keeper = new Keeper();
+const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 const times = []; // when the last frames were shown, ms
-const state = { engine: null, source: null, inFlight: 0, isBrushing: false, isEngineInTrouble: false };
 const captured = new OffscreenCanvas(1, 1);
 const pen = captured.getContext("2d", { willReadFrequently: true });
 
-const view = new View($("view"), {
-  paint: (from, to) => brushStroke(from, to),
-  divide: (share) => setDivider(share),
-});
+const view = new View($("view"), { paint: brushStroke, divide: setDivider });
 const tiles = new Tiles($("tiles"), known.models, chosen);
 
 // Shows a line of trouble. That of an engine goes when the engine paints again.
@@ -98,7 +100,7 @@ function setBrushing(isOn) {
 }
 
 function setBrushWidth() {
-  view.radius = Number($("brush-width").value) / 2 / 40;
+  view.radius = Number($("brush-width").value) / 2 / LONG_SIDE;
   showValues();
   view.draw();
 }
@@ -151,8 +153,7 @@ function shown(latencyMs, paintMs) {
   times.push(now);
   while (times.length > 2 && now - times[0] > 1000) times.shift();
   const rate = times.length > 1 ? ((times.length - 1) * 1000) / (now - times[0]) : 0;
-  const moving = state.source.isStill ? "" : `${rate.toFixed(1)} fps, `;
-  $("speed").textContent = `${moving}${latencyMs.toFixed(0)} ms from frame to screen, ${paintMs.toFixed(0)} of them painting`;
+  $("speed").textContent = `${state.source.isStill ? "" : `${rate.toFixed(1)} fps, `}${latencyMs.toFixed(0)} ms from frame to screen, ${paintMs.toFixed(0)} of them painting`;
   $("picture-size").textContent = `${captured.width} × ${captured.height} px`;
   $("engine-name").textContent = state.engine.name;
   $("studio").dataset.painted = Number($("studio").dataset.painted ?? 0) + 1;
@@ -189,7 +190,6 @@ function switchCamera() {
 }
 
 const usePicture = (file) => file && useSource(Still.open(file));
-
 // --- engines
 
 function stopEngine() {
@@ -276,7 +276,7 @@ $("file").addEventListener("change", () => {
 
 // The picture has the focus: the arrow keys move the brush, or the divider.
 function moveOnView({ key, shiftKey }) {
-  const [dx, dy] = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key] ?? [0, 0];
+  const [dx, dy] = ARROWS[key] ?? [0, 0];
   const step = shiftKey ? 0.1 : 0.02;
   const within = (value) => Math.min(1, Math.max(0, value));
   if (!state.isBrushing) {
