@@ -207,6 +207,7 @@ BAD: dict[str, tuple[int, str, str, dict[str, str], bytes | None]] = {
     "a user before the host": (403, "GET", "/", {"Host": "127.0.0.1@evil.example"}, None),
     "no host": (403, "GET", "/", {"Host": ""}, None),
     "another origin": (403, "POST", "/paint", JPEG | {"Origin": "https://evil.example"}, GOOD),
+    "half an origin": (403, "GET", "/", {"Origin": "http://["}, None),
     "a null origin": (403, "POST", "/paint", JPEG | {"Origin": "null"}, GOOD),
     "another port's origin": (403, "POST", "/paint", JPEG | {"Origin": "http://127.0.0.1:1"}, GOOD),
 }
