@@ -35,6 +35,7 @@ COMMANDS = {
     "export": Entry("export.cli", "Write a trained network as one ONNX file."),
     "stylize": Entry("infer.cli", "Paint pictures and videos with a model."),
     "webcam": Entry("infer.webcam_cli", "Paint what a camera sees, in a window."),
+    "serve": Entry("infer.serve_cli", "A live studio in the browser, or a folder of it."),
     "suggest": Entry("infer.suggest_cli", "Say which styles suit a photograph."),
     "evaluate": Entry("nst.commands.evaluate", "Judge a model on photographs it has not seen."),
     "distill": Entry(

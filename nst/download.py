@@ -1,10 +1,11 @@
-"""Fetching the weights of VGG-19: shown while it runs, checked before it counts. Torch-free."""
+"""Fetching a file: shown while it runs, checked before it counts. Torch-free."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
 from contextlib import nullcontext
+from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from nst import __version__
-from nst.errors import WeightsError
+from nst.errors import NSTError, WeightsError
 from nst.files import atomic_write
 
 if TYPE_CHECKING:
@@ -23,7 +24,29 @@ SILENCE_S = 60.0
 """After so long without a byte a download is given up."""
 
 
-def download(url: str, target: Path, *, sha256: str, bars: Bars | None = None) -> None:
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is fetched, for the words about it."""
+
+    name: str
+    """As people call it."""
+    remedy: str
+    """What to do where it cannot be had."""
+    error: type[NSTError]
+    """What is raised then."""
+
+
+VGG19 = Subject("VGG-19", "give a file with --vgg or $NST_VGG19", WeightsError)
+
+
+def download(
+    url: str,
+    target: Path,
+    *,
+    sha256: str,
+    bars: Bars | None = None,
+    subject: Subject = VGG19,
+) -> None:
     """Fetch a file; nothing else than what was asked for gets its name.
 
     Args:
@@ -31,28 +54,31 @@ def download(url: str, target: Path, *, sha256: str, bars: Bars | None = None) -
         target: Where to; the folder is made when missing.
         sha256: Its hash, or the first digits of that.
         bars: Shows how much is there, as ``nst.terminal.progress`` does.
+        subject: What it is.
 
     Raises:
-        WeightsError: It cannot be reached, breaks off, or is another file.
+        NSTError: The subject's: it cannot be reached, breaks off, or is another file.
         OutputError: It cannot be written.
     """
     digest = hashlib.sha256()
     with atomic_write(target) as file:
-        for chunk in _received(url, bars):
+        for chunk in _received(url, bars, subject):
             digest.update(chunk)
             file.write(chunk)
         if not digest.hexdigest().startswith(sha256):
-            raise _failed(url, f"its hash is {digest.hexdigest()[:16]}, not {sha256[:16]}")
+            raise _failed(subject, url, f"its hash is {digest.hexdigest()[:16]}, not {sha256[:16]}")
 
 
-def _received(url: str, bars: Bars | None) -> Iterator[bytes]:
+def _received(url: str, bars: Bars | None, subject: Subject) -> Iterator[bytes]:
     request = Request(url, headers={"User-Agent": f"nst/{__version__}"})
     done = total = 0
     try:
         with urlopen(request, timeout=SILENCE_S) as response:
             total = int(response.headers.get("Content-Length") or 0)
             total_mb = total / CHUNK_BYTES or None
-            with bars("VGG-19, MB", total_mb) if bars is not None else nullcontext() as bar:
+            with (
+                bars(f"{subject.name}, MB", total_mb) if bars is not None else nullcontext() as bar
+            ):
                 while chunk := response.read(CHUNK_BYTES):
                     yield chunk
                     done += len(chunk)
@@ -62,13 +88,12 @@ def _received(url: str, bars: Bars | None) -> Iterator[bytes]:
         if isinstance(error, HTTPError):
             error.close()
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise _failed(url, reason) from error
+        raise _failed(subject, url, reason) from error
     if done < total:
-        raise _failed(url, f"it broke off after {done} of {total} bytes")
+        raise _failed(subject, url, f"it broke off after {done} of {total} bytes")
 
 
-def _failed(url: str, reason: str) -> WeightsError:
-    return WeightsError(
-        f"VGG-19 could not be downloaded from {url} ({reason});"
-        " give a file with --vgg or $NST_VGG19"
+def _failed(subject: Subject, url: str, reason: str) -> NSTError:
+    return subject.error(
+        f"{subject.name} could not be downloaded from {url} ({reason}); {subject.remedy}"
     )

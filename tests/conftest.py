@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if "PYTEST_XDIST_WORKER" in os.environ:
     # There is a worker for each processor: threads of their own would wait for each other. It has
@@ -23,7 +26,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper
 from PIL import Image
 
-from nst.contract import DIMENSIONS, INPUT, OUTPUT, ModelInfo
+from nst.contract import DIMENSIONS, INPUT, MIX, MIX_DIMENSIONS, OUTPUT, TEXTURE, ModelInfo
 
 if TYPE_CHECKING:
     from nst.transformer import TransformerNet
@@ -90,6 +93,126 @@ def invert_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     helper.set_model_props(model, info.to_metadata())
     onnx.save(model, path)
     return path
+
+
+@pytest.fixture(scope="session")
+def mix_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A regional file of two styles with a texture, made by hand, without torch.
+
+    A style is a convolution of 3x3 behind a reflecting border, a norm and a sigmoid; the mix is
+    resized to the picture, as in the networks.
+    """
+    path = tmp_path_factory.mktemp("model") / "Two Styles.onnx"
+    random, styles = np.random.default_rng(5), ("wave", "scream")
+    nodes: list[onnx.NodeProto] = []
+    constants: list[onnx.TensorProto] = []
+
+    def constant(name: str, values: object, kind: int = TensorProto.FLOAT) -> str:
+        array = np.array(values)
+        constants.append(helper.make_tensor(name, kind, array.shape, array.ravel().tolist()))
+        return name
+
+    def node(operator: str, inputs: Sequence[str], output: str, **options: Any) -> str:
+        nodes.append(helper.make_node(operator, inputs, [output], name=f"n_{output}", **options))
+        return output
+
+    whole = TensorProto.INT64
+    floats = node("Cast", [INPUT], "floats", to=TensorProto.FLOAT)
+    planes = node("Transpose", [floats], "planes", perm=[0, 3, 1, 2])
+    unit = node("Div", [planes, constant("white", 255.0)], "unit")
+    around = constant("around", [0, 0, 1, 1, 0, 0, 1, 1], whole)
+    padded = node("Pad", [unit, around], "padded", mode="edge")
+    total = node("ReduceSum", [MIX, constant("one", [1], whole)], "total", keepdims=1)
+    shares = node("Div", [MIX, total], "shares")
+    size = node(
+        "Slice",
+        [
+            node("Shape", [unit], "shape"),
+            *(constant(n, [v], whole) for n, v in (("two", 2), ("four", 4))),
+        ],
+        "size",
+    )
+    head = node(
+        "Slice",
+        [
+            node("Shape", [shares], "grid"),
+            *(constant(n, [v], whole) for n, v in (("start", 0), ("end", 2))),
+        ],
+        "head",
+    )
+    sizes = node("Concat", [head, size], "sizes", axis=0)
+    grid = node("Resize", [shares, "", "", sizes], "places", mode="linear")
+    parts = [f"part_{k}" for k in range(len(styles) + 1)]
+    nodes.append(helper.make_node("Split", [grid], parts, axis=1, num_outputs=len(parts)))
+    summed = node("Mul", [unit, parts[0]], "sum_0")
+    strokes = constant("strokes", 0.05 * random.standard_normal((1, 3, 1, 1)))
+    lively = node("Mul", [strokes, TEXTURE], "lively")
+    for k, _ in enumerate(styles, start=1):
+        weight = constant(f"weight_{k}", random.standard_normal((3, 3, 3, 3)))
+        felt = node("Conv", [padded, weight], f"felt_{k}")
+        scale = constant(f"scale_{k}", 1 + random.random(3))
+        shift = constant(f"shift_{k}", random.standard_normal(3))
+        normed = node("InstanceNormalization", [felt, scale, shift], f"normed_{k}")
+        painted = node("Sigmoid", [node("Add", [normed, lively], f"alive_{k}")], f"painted_{k}")
+        share = node("Mul", [painted, parts[k]], f"share_{k}")
+        summed = node("Add", [summed, share], f"sum_{k}")
+    grey = node("Round", [node("Mul", [summed, "white"], "bright")], "grey")
+    clipped = node("Clip", [grey, constant("low", 0.0), "white"], "clipped")
+    rows = node("Transpose", [clipped], "rows", perm=[0, 2, 3, 1])
+    node("Cast", [rows], OUTPUT, to=TensorProto.UINT8)
+    constant(TEXTURE, [1.0])
+
+    shape: list[str | int | None] = [*DIMENSIONS, 3]
+    mix_shape: list[str | int | None] = [MIX_DIMENSIONS[0], len(styles) + 1, *MIX_DIMENSIONS[1:]]
+    graph = helper.make_graph(
+        nodes,
+        "two-styles",
+        [
+            helper.make_tensor_value_info(INPUT, TensorProto.UINT8, shape),
+            helper.make_tensor_value_info(TEXTURE, TensorProto.FLOAT, [1]),
+            helper.make_tensor_value_info(MIX, TensorProto.FLOAT, mix_shape),
+        ],
+        [helper.make_tensor_value_info(OUTPUT, TensorProto.UINT8, shape)],
+        constants,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    info = ModelInfo(
+        styles=styles,
+        style_sha256=("0" * 64, "1" * 64),
+        network="swift",
+        width=8,
+        reach_px=1,
+        size_multiple=1,
+        bytes_per_pixel=80,
+        controls="regional",
+        made_with="tests",
+    )
+    helper.set_model_props(model, info.to_metadata())
+    onnx.save(model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def serving() -> Callable[..., AbstractContextManager[int]]:
+    """Run the server of the studio, with some model files, in a thread; the value is its port."""
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    from infer.server import create_app, server_of
+    from infer.shelf import open_shelf
+
+    @contextmanager
+    def serve(*models: Path, port: int = 0, **options: Any) -> Iterator[int]:
+        server = server_of(create_app(open_shelf(models, "cpu"), **options))
+        with socket.create_server(("127.0.0.1", port)) as listener:
+            thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+            thread.start()
+            try:
+                yield listener.getsockname()[1]
+            finally:
+                server.should_exit = True
+                thread.join(20)
+                assert not thread.is_alive()
+
+    return serve
 
 
 @pytest.fixture(scope="session")

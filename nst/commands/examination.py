@@ -22,7 +22,9 @@ CORE = (
     *("torch", "torchvision", "onnx", "onnxscript", "datasets", "pillow", "numpy", "safetensors"),
     *("huggingface_hub", "pyarrow", "tqdm", "typer", "rich", "psutil", "tifffile"),
 )
-EXTRAS = {"av": "video", "matplotlib": "log", "tensorboard": "log"}
+EXTRAS = {"av": "video", "matplotlib": "log", "tensorboard": "log"} | dict.fromkeys(
+    ("fastapi", "uvicorn", "websockets"), "serve"
+)
 RUNTIMES = (
     "onnxruntime",
     "onnxruntime-gpu",
