@@ -24,7 +24,8 @@ from numpy.typing import NDArray
 import infer
 from infer.display_matrix import upright
 from infer.video import VideoRecord, stylize_video
-from infer.video_format import FORMATS, output_suffix, rate_factor
+from infer.video_codec import rate_factor
+from infer.video_format import FORMATS, output_suffix
 from infer.video_reader import VideoReader
 from nst.errors import MediaError, OutputError, PixelLimitError, UsageError
 from nst.interrupt import ends_as_ctrl_c
@@ -374,16 +375,6 @@ def test_an_animated_avif_becomes_a_video_of_all_its_frames(tmp_path: Path) -> N
     assert len(after.frames) == 8
 
 
-def test_animated_webp_is_refused_for_what_it_is(tmp_path: Path) -> None:
-    from PIL import Image
-
-    pictures = [Image.fromarray(pattern(i)) for i in range(3)]
-    source = tmp_path / "in.webp"
-    pictures[0].save(source, save_all=True, append_images=pictures[1:], duration=100)
-    with pytest.raises(MediaError, match=r"in\.webp: FFmpeg cannot read animated WebP; save it as"):
-        paint_all(source, tmp_path / "out.mp4")
-
-
 def test_frames_that_are_too_large_are_not_decoded(tmp_path: Path) -> None:
     source = write_clip(tmp_path / "in.mp4", frames=2)
     words = r"in\.mp4 has frames of 64x48 = 0\.0 million pixels, .*--max-pixels$"
@@ -536,7 +527,7 @@ def test_a_clip_cut_short_is_painted_as_far_as_it_goes(tmp_path: Path) -> None:
     (tmp_path / "in.mkv").write_bytes(data[: len(data) // 2])
     records = paint_all(tmp_path / "in.mkv", tmp_path / "out.mp4")
     assert 10 < records[-1].frame < 50
-    assert any("may be cut short" in note for note in records[-1].notes)
+    assert any("may be cut short" in note for record in records for note in record.notes)
     assert len(read_clip(tmp_path / "out.mp4").frames) == records[-1].frame
 
 
@@ -661,7 +652,7 @@ def test_an_existing_target_is_kept_unless_told(tmp_path: Path) -> None:
     assert len(read_clip(target).frames) == 2
 
 
-@pytest.mark.parametrize("name", ["out.gif", "out.avi", "out"])
+@pytest.mark.parametrize("name", ["out.bmp", "out.avi", "out"])
 def test_an_unknown_suffix_lists_the_known(tmp_path: Path, name: str) -> None:
     source = write_clip(tmp_path / "in.mp4", frames=2)
     with pytest.raises(UsageError, match=", ".join(FORMATS)):
