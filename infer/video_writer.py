@@ -200,7 +200,7 @@ class VideoWriter:
             return av.open(path, "w", format=self._form.container, container_options=options)
 
     def _add_animation(self, form: PictureFormat, reader: Source, quality: int) -> VideoStream:
-        options = {"quality": str(quality), "lossless": "0"} if form.has_quality else {}
+        options = form.options | ({"quality": str(quality)} if form.has_quality else {})
         added = self._container.add_stream(form.codec, rate=reader.info.rate, options=options)
         stream = cast("VideoStream", added)
         stream.height, stream.width = self._size
