@@ -108,6 +108,20 @@ class WriteBehind(Generic[T]):
         self._check()
         self._wait_to_put(item)
 
+    def offer(self, item: T) -> bool:
+        """Put an item in where there is room; raise what an earlier one raised.
+
+        Returns:
+            Whether it was taken.
+        """
+        self._check()
+        try:
+            with interrupts_held():
+                self._queue.put_nowait(item)
+        except queue.Full:
+            return False
+        return True
+
     def finish(self) -> None:
         """Wait until every item is written; raise what one of them raised."""
         with interrupts_held():

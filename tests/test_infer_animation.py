@@ -109,7 +109,8 @@ def test_frames_durations_and_transparency_go_from_each_to_each(
 def test_it_is_played_as_often_as_before(
     tmp_path: Path, before: str, loop: int | None, after: str, expected: int | None
 ) -> None:
-    source = save(tmp_path / f"in{before}", **({} if loop is None else {"loop": loop}))
+    options: dict[str, Any] = {} if loop is None else {"loop": loop}
+    source = save(tmp_path / f"in{before}", **options)
     paint(source, tmp_path / f"out{after}")
     assert load(tmp_path / f"out{after}")[2] == expected
 
