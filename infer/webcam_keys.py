@@ -14,8 +14,8 @@ from nst.errors import NSTError
 
 STRENGTH_STEP = 0.1
 HELP = (
-    "1-9 style   n p next, previous   [ ] strength   o original colours",
-    "m mirror   s snapshot   r record   h help   q end",
+    "1-9: style   n, p: next, previous   [ ]: strength   o: original colours",
+    "m: mirror   s: snapshot   r: record   h: help   q: end",
 )
 
 
@@ -72,7 +72,7 @@ class Keys:
             parts.append("original colours")
         if self._recorder is not None:
             parts.append(f"REC {self._recorder.seconds:.0f} s")
-        parts.append(self._message or ("" if self._is_helping else "h help"))
+        parts.append(self._message or ("" if self._is_helping else "h: help"))
         lines = ["   ".join(part for part in parts if part)]
         return "\n".join([*lines, *(HELP if self._is_helping else ())])
 

@@ -221,7 +221,7 @@ def test_digits_and_neighbours_choose_styles() -> None:
         assert grid.ravel().tolist() == [0.0, *(painter.label == s for s in painter.info.styles)]
         seen.append(painter.label)
     assert seen == ["scream", "night", "wave", "night", "wave"]
-    assert keys.caption() == "wave   100%   h help"
+    assert keys.caption() == "wave   100%   h: help"
 
 
 def test_a_style_that_is_not_there_is_said() -> None:
@@ -234,7 +234,7 @@ def test_a_style_that_is_not_there_is_said() -> None:
         assert painter.label == "wave"
         assert words in keys.caption()
         keys.actions["["]()
-        assert keys.caption() == "wave   90%   h help"
+        assert keys.caption() == "wave   90%   h: help"
 
 
 def test_from_a_mix_the_next_style_is_the_first() -> None:
