@@ -281,7 +281,7 @@ def _report(
                 if record.target is not None and not settings.json:
                     result(str(record.target))
                 if record.frames is not None and not settings.json:
-                    say(_where_time_went(record))
+                    say(record.pace())
                 _say_notes(record, with_hint=not is_hinted and not paint.restore_size)
                 is_hinted |= record.is_reduced
         except KeyboardInterrupt:
@@ -294,21 +294,6 @@ def _report(
         say(f"{painted} of {n} inputs painted{left}, {took}")
     if failed:
         raise _failure(failed, n)
-
-
-def _where_time_went(record: Record) -> str:
-    """Say how long a video took, and which of its stages, which overlap, set the pace."""
-    stages = {
-        "decoding": record.decode_ms,
-        "painting": record.paint_ms,
-        "encoding": record.write_ms,
-    }
-    parts = ", ".join(f"{name} {ms / 1e3:.1f} s" for name, ms in stages.items())
-    slowest = max(stages, key=lambda name: stages[name])
-    return (
-        f"{record.name}: {record.frames} frames in {record.total_ms / 1e3:.1f} s; at the same time"
-        f" {parts}: {slowest} sets the pace"
-    )
 
 
 def _failure(failed: Sequence[NSTError], n: int) -> NSTError:

@@ -75,6 +75,20 @@ class Record:
             values["frames"] = self.frames
         return values | {"notes": list(self.notes)}
 
+    def pace(self) -> str:
+        """Say how long a video took, and which of its stages, which overlap, set the pace."""
+        stages = {
+            "decoding": self.decode_ms,
+            "painting": self.paint_ms,
+            "encoding": self.write_ms,
+        }
+        parts = ", ".join(f"{name} {ms / 1e3:.1f} s" for name, ms in stages.items())
+        slowest = max(stages, key=lambda name: stages[name])
+        return (
+            f"{self.name}: {self.frames} frames in {self.total_ms / 1e3:.1f} s; at the same time"
+            f" {parts}: {slowest} sets the pace"
+        )
+
 
 def paint_image(
     paint: Stylizer,

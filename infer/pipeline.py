@@ -25,7 +25,7 @@ class ReadAhead(Generic[T]):
     """Iterates over a source in a thread, some items ahead of the loop that takes them.
 
     Args:
-        source: What to iterate over; nobody else may, until ``close`` returns.
+        source: What to iterate over, once; nobody else may, until ``close`` returns.
         depth: How many items may wait.
     """
 
@@ -39,10 +39,11 @@ class ReadAhead(Generic[T]):
         self._is_stopped = threading.Event()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="read ahead", daemon=True)
-        self._thread.start()
 
     def __iter__(self) -> Iterator[T]:
-        """Yield every item, then raise what the source raised."""
+        """Start reading; yield every item, then raise what the source raised."""
+        with interrupts_held():
+            self._thread.start()
         while True:
             before = time.perf_counter()
             item = _patiently(lambda timeout_s: self._queue.get(timeout=timeout_s))
@@ -58,7 +59,8 @@ class ReadAhead(Generic[T]):
         """Stop reading and wait until the source is let go."""
         self._is_stopped.set()
         with interrupts_held():
-            self._thread.join()
+            if self._thread.is_alive():
+                self._thread.join()
 
     def _run(self) -> None:
         try:
@@ -87,7 +89,8 @@ class WriteBehind(Generic[T]):
     """Hands items on in a thread, in their order, some behind the loop that puts them in.
 
     Args:
-        write: Takes an item. After it has raised, further items are dropped.
+        write: Takes an item, in a thread that starts with the first one. After it has raised,
+            further items are dropped.
         depth: How many items may wait.
     """
 
@@ -101,11 +104,10 @@ class WriteBehind(Generic[T]):
         self._error: BaseException | None = None
         self._is_dropped = False
         self._thread = threading.Thread(target=self._run, name="write behind", daemon=True)
-        self._thread.start()
 
     def put(self, item: T) -> None:
         """Put an item in, waiting until there is room; raise what an earlier one raised."""
-        self._check()
+        self._ready()
         self._wait_to_put(item)
 
     def offer(self, item: T) -> bool:
@@ -114,7 +116,7 @@ class WriteBehind(Generic[T]):
         Returns:
             Whether it was taken.
         """
-        self._check()
+        self._ready()
         try:
             with interrupts_held():
                 self._queue.put_nowait(item)
@@ -137,7 +139,14 @@ class WriteBehind(Generic[T]):
     def _end(self) -> None:
         if self._thread.is_alive():
             self._queue.put(END)
-        self._thread.join()
+            self._thread.join()
+
+    def _ready(self) -> None:
+        """Raise what an earlier item raised; start the thread with the first one."""
+        self._check()
+        if self._thread.ident is None:
+            with interrupts_held():
+                self._thread.start()
 
     def _wait_to_put(self, item: T) -> None:
         before = time.perf_counter()

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
 
+from infer.frames import Source
 from infer.video_codec import Encoder, find_encoder
 from infer.video_reader import VideoReader
 from nst.errors import NSTError, UsageError
@@ -23,6 +24,14 @@ class Format:
     """The codec of sound that has to be encoded again."""
     container_options: dict[str, str] = field(default_factory=dict)
 
+    def options_for(self, reader: Source) -> dict[str, str]:
+        """Return what the container is told."""
+        if self.container not in ("mp4", "mov"):
+            return dict(self.container_options)
+        # Else the muxer takes a multiple of the time base.
+        scale = {"video_track_timescale": str(reader.time_base.denominator)}
+        return self.container_options | scale
+
 
 @dataclass(frozen=True, slots=True)
 class PictureFormat:
@@ -35,6 +44,14 @@ class PictureFormat:
     """Units of a time stamp in a second."""
     options: dict[str, str] = field(default_factory=dict)
     has_quality: bool = False
+
+    def options_for(self, reader: Source) -> dict[str, str]:
+        """Return what the container is told: how often the animation is played."""
+        if self.container == "apng":
+            return {"plays": str(reader.plays)}
+        if self.container == "gif":  # how often it is repeated; -1: not at all
+            return {"loop": "0" if reader.plays == 0 else str(reader.plays - 1 or -1)}
+        return {"loop": str(reader.plays)}
 
 
 _INDEX_FIRST = {"movflags": "+faststart"}  # a browser can play while it loads

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from infer.display_matrix import turn_of, upright
 from infer.frames import WHOLE, Cut, Frame, VideoInfo
 from infer.video_color import color_of
+from infer.video_part import Part
 from infer.video_source import choose_pictures, choose_sounds, describe, no_frame, open_video
 from nst.errors import MediaError, PixelLimitError
 from nst.image import MAX_PIXELS
@@ -79,9 +80,8 @@ class VideoReader:
         """Whether width and height changed places when the frames were turned upright."""
         self._last_stamp: int | None = None
         self._last_end_s = 0.0
-        self._begins_s = (self._stream.start_time or 0) * self.time_base
-        self._going_on = {stream.index for stream in (self._stream, *self.sounds)}
-        """Streams whose part is not over."""
+        begins_s = (self._stream.start_time or 0) * self.time_base
+        self._part = Part(cut, begins_s, {s.index for s in (self._stream, *self.sounds)})
 
     def __enter__(self) -> Self:
         return self
@@ -113,10 +113,10 @@ class VideoReader:
         count, decoded = 0, False
         self._seek()
         for packet in self._packets():
-            if packet.stream.index not in self._going_on:
+            if packet.stream.index not in self._part.going_on:
                 continue
             if packet.stream.type == "audio":
-                if packet.size and self._is_wanted(packet):  # that ends a stream carries nothing
+                if packet.size and self._place(packet):  # that ends a stream carries nothing
                     yield packet
                 continue
             for picture in self._decode(packet):
@@ -128,7 +128,7 @@ class VideoReader:
             raise no_frame(self._stream.codec_context.name, self.path)
         if not count:
             raise MediaError(f"{self.path}: no picture in the part of --start and --duration")
-        if self._stream.index in self._going_on:
+        if self._stream.index in self._part.going_on:
             self._check_end()
 
     def _note_left_out(self, videos: int, unknown_sounds: int) -> None:
@@ -182,43 +182,15 @@ class VideoReader:
         """Go to a key frame before the part, where the container can."""
         from av import FFmpegError
 
-        start = self.cut.start_s or 0
-        can_seek = self._container.format.name.startswith(SEEKABLE)
-        if start <= SEEK_MARGIN_S or not can_seek:
+        target = self._part.origin(self.time_base) - int(SEEK_MARGIN_S / self.time_base)
+        if (
+            not self.cut.start_s
+            or target <= 0
+            or not self._container.format.name.startswith(SEEKABLE)
+        ):
             return
-        target = int((self._begins_s + start - SEEK_MARGIN_S) / self.time_base)
         with suppress(FFmpegError):  # then all of it is read
             self._container.seek(target, stream=self._stream)
-
-    def _origin(self, time_base: Fraction) -> int:
-        """Return the stamp that becomes 0."""
-        if self.cut.start_s is None:
-            return 0
-        return round((self._begins_s + self.cut.start_s) / time_base)
-
-    def _is_over(self, stamp: int, time_base: Fraction, index: int) -> bool:
-        """Whether a stamp lies behind the part; nothing of that stream is wanted from then on."""
-        end_s = self.cut.end_s
-        if end_s is None or stamp < round((self._begins_s + end_s) / time_base):
-            return False
-        self._going_on.discard(index)
-        return True
-
-    def _is_wanted(self, packet: Packet[AudioStream]) -> bool:
-        """Whether a packet of sound lies in the part; its stamps become those of the part."""
-        self._note_end(packet)
-        stamp, base = packet.pts, packet.time_base
-        if self.cut == WHOLE or stamp is None:
-            return self.cut == WHOLE
-        origin = self._origin(base)
-        if self._is_over(stamp, base, packet.stream.index):
-            return False
-        if self.cut.start_s is not None and stamp < origin:
-            return False
-        packet.pts = stamp - origin
-        if packet.dts is not None:
-            packet.dts -= origin
-        return True
 
     def _packets(self) -> Iterator[Packet[Any]]:
         from av import FFmpegError
@@ -236,7 +208,7 @@ class VideoReader:
                 self.skipped += 1
             else:
                 yield packet
-            if not self._going_on:
+            if not self._part.going_on:
                 return
 
     def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
@@ -261,26 +233,16 @@ class VideoReader:
             return None
         self._last_stamp = stamp
         self._last_end_s = max(self._last_end_s, float((stamp + duration) * self.time_base))
-        if self._is_over(stamp, self.time_base, self._stream.index):
+        frame_s = 1 / self.info.rate
+        placed = self._part.placed(stamp, duration, self.time_base, frame_s, self._stream.index)
+        if placed is None:
             return None
-        if self.cut.end_s is not None:
-            end = round((self._begins_s + self.cut.end_s) / self.time_base)
-            duration = min(duration, end - stamp)
-        if self.cut.start_s is not None:
-            origin = self._origin(self.time_base)
-            until = stamp + (duration or round(1 / self.info.rate / self.time_base))
-            # A picture that is on the screen at the start is the first one, unless it is all but
-            # over: the stamps of a steady film are rounded.
-            if until - origin < 0.5 / self.info.rate / self.time_base:
-                return None
-            stamp = max(stamp, origin) - origin
-            duration = min(duration, until - origin - stamp)
         turn = turn_of(picture, self.path)
         self.is_sideways = turn[0] == 0
         rgb, alpha = self._to_rgb(picture)
         if alpha is not None:
             alpha = upright(alpha[..., None], turn)[..., 0]
-        return Frame(upright(rgb, turn), stamp, duration, alpha)
+        return Frame(upright(rgb, turn), *placed, alpha)
 
     def _to_rgb(self, picture: VideoFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         info = self.info
@@ -302,6 +264,21 @@ class VideoReader:
     def _note_once(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+    def _place(self, packet: Packet[AudioStream]) -> bool:
+        """Give a packet of sound the stamps of the part; False when it is not in it."""
+        self._note_end(packet)
+        if self.cut == WHOLE:
+            return True
+        if packet.pts is None or not self._part.has_sound(
+            packet.pts, packet.time_base, packet.stream.index
+        ):
+            return False
+        origin = self._part.origin(packet.time_base)
+        packet.pts -= origin
+        if packet.dts is not None:
+            packet.dts -= origin
+        return True
 
     def _note_end(self, packet: Packet[AudioStream]) -> None:
         """Where the file states one end for all streams, sound that goes on longer counts too."""

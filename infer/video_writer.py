@@ -80,7 +80,7 @@ class VideoWriter:
         self._temporary = target.with_name(f".nst-{secrets.token_hex(4)}.part")
         self._form = output_format(target)
         self._sound: Sound | None = None
-        self._container = self._open(self._container_options(reader))
+        self._container = self._open(self._form.options_for(reader))
         try:
             if isinstance(self._form, PictureFormat):
                 self._time_base = Fraction(1, self._form.per_second)
@@ -177,19 +177,6 @@ class VideoWriter:
                 self._container.close()
             with suppress(OSError):
                 self._temporary.unlink(missing_ok=True)
-
-    def _container_options(self, reader: Source) -> dict[str, str]:
-        form, plays = self._form, reader.plays
-        if isinstance(form, PictureFormat):
-            if form.container == "apng":
-                return {"plays": str(plays)}
-            if form.container == "gif":  # how often it is repeated; -1: not at all
-                return {"loop": "0" if plays == 0 else str(plays - 1 or -1)}
-            return {"loop": str(plays)}
-        options = dict(form.container_options)
-        if form.container in ("mp4", "mov"):  # else the muxer takes a multiple of the time base
-            options["video_track_timescale"] = str(reader.time_base.denominator)
-        return options
 
     def _open(self, options: dict[str, str]) -> OutputContainer:
         import av

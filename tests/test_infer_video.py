@@ -843,6 +843,7 @@ def test_video_never_imports_opencv(tmp_path: Path) -> None:
         "video_codec.py",
         "video_pictures.py",
         "video_sound.py",
+        "video_part.py",
         "animation_reader.py",
         "animation_end.py",
         "frames.py",
