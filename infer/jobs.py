@@ -159,7 +159,7 @@ def check_targets(jobs: Sequence[Job], *, may_exist: bool) -> None:
 
 
 def _in_folder(folder: Path) -> list[Job]:
-    paths = find_images(folder, also=VIDEO_SUFFIXES)
+    paths = find_images(folder, also=(*VIDEO_SUFFIXES, *PICTURE_FORMATS))
     if not paths:
         return [_lost(str(folder), f"{folder}: no pictures or videos in this folder")]
     jobs = [replace(_of_file(path), within=folder) for path in paths]

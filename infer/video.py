@@ -23,7 +23,7 @@ from infer.animation_reader import AnimationReader
 from infer.frames import WHOLE, Cut, Frame, Source
 from infer.pipeline import ReadAhead, WriteBehind
 from infer.video_codec import Encoder
-from infer.video_format import encoder_for
+from infer.video_format import VIDEO_SUFFIXES, encoder_for
 from infer.video_reader import VideoReader
 from infer.video_source import load_av
 from infer.video_writer import VideoWriter
@@ -128,7 +128,8 @@ def stylize_video(
         raise OutputError(f"{target} exists; name another file or pass --overwrite")
     if target.is_dir():
         raise OutputError(f"{target}: cannot be written, it is a folder")
-    kind = AnimationReader if is_animated(source) else VideoReader
+    is_film = source.suffix.lower() in VIDEO_SUFFIXES  # not to be opened twice: it may be a pipe
+    kind = AnimationReader if not is_film and is_animated(source) else VideoReader
     reader = kind(source, max_pixels=max_pixels, cut=cut)
     return _paint_all(paint, _Work(reader, target, quality, encoder, overwrite=overwrite), announce)
 

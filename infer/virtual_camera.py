@@ -63,7 +63,8 @@ class VirtualCamera:
         except RuntimeError as error:  # its only kind of error
             advice = _ADVICE.get(sys.platform, "see the page of pyvirtualcam")
             raise MediaError(
-                f"--virtual: no virtual camera can be opened; {advice} ({in_one_line(error)})"
+                f"--virtual: there is no virtual camera, or it is taken; {advice}"
+                f" ({in_one_line(error)})"
             ) from None
 
     def close(self) -> None:

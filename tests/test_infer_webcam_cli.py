@@ -246,7 +246,7 @@ def test_no_virtual_camera_is_one_line(
     monkeypatch.setattr(FakeLibrary, "error", RuntimeError("no device\n'obs' backend: none"))
     assert run(invert_model, "--provider", "cpu", "--virtual") == 1
     (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("nst: ")]
-    assert "--virtual: no virtual camera can be opened" in line
+    assert "--virtual: there is no virtual camera, or it is taken" in line
     assert "no device 'obs' backend: none" in line
     assert FakeCamera.last.is_closed
 
