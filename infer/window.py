@@ -16,6 +16,8 @@ from nst.errors import MediaError
 
 QUIT = "q"
 ESCAPE = 27
+WIDEST = 0.94
+"""Share of the picture's width that a line of text may take."""
 PROBE = "import cv2; cv2.namedWindow('nst'); cv2.destroyAllWindows()"
 PROBE_TIMEOUT_S = 30
 
@@ -88,9 +90,13 @@ class Window:
 
     def _write(self, picture: NDArray[np.uint8], caption: str) -> None:
         """Write white on a black bar for each line into the upper left corner of a BGR picture."""
-        cv2, size = self._cv2, max(0.5, picture.shape[0] / 900)
-        font, thickness, top = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(2 * size)), 0
-        for line in caption.splitlines():
+        cv2, size, top = self._cv2, max(0.5, picture.shape[0] / 900), 0
+        font, lines = cv2.FONT_HERSHEY_SIMPLEX, caption.splitlines()
+        widths = [cv2.getTextSize(line, font, size, 1)[0][0] for line in lines]
+        if (widest := max(widths, default=0)) > (room := WIDEST * picture.shape[1]):
+            size *= room / widest
+        thickness = max(1, round(2 * size))
+        for line in lines:
             (width, height), below = cv2.getTextSize(line, font, size, thickness)
             margin = height // 2
             corner = (width + 2 * margin, top + height + below + 2 * margin)

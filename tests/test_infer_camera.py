@@ -487,6 +487,13 @@ def test_each_line_has_its_bar(fake_opencv: FakeOpenCV) -> None:
     assert (fake_opencv.shown[0][100:] == 90).all()
 
 
+def test_a_long_line_is_made_to_fit(fake_opencv: FakeOpenCV) -> None:
+    """Its bar, and so its last letter, ends inside the picture."""
+    Window().show(np.full((200, 160, 3), 90, np.uint8), "a line of letters that is very long " * 2)
+    bar = (fake_opencv.shown[0] == 0).all(axis=-1).any(axis=0)
+    assert 140 < np.flatnonzero(bar).max() < 159
+
+
 @pytest.mark.parametrize(
     ("code", "key"), [(-1, ""), (27, "q"), (ord("q"), "q"), (ord("S"), "s"), (0x100000 + 109, "m")]
 )

@@ -9,8 +9,9 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -27,6 +28,7 @@ from infer.video import VideoRecord, stylize_video
 from infer.video_codec import rate_factor
 from infer.video_format import FORMATS, output_suffix
 from infer.video_reader import VideoReader
+from infer.video_writer import VideoWriter
 from nst.errors import MediaError, OutputError, PixelLimitError, UsageError
 from nst.interrupt import ends_as_ctrl_c
 
@@ -749,6 +751,81 @@ def test_leaving_the_loop_keeps_the_part_that_is_painted(tmp_path: Path) -> None
     assert said == [f"{source}: stopped after 5 of 20 frames; {part} holds them and plays"]
     assert len(read_clip(part).frames) == 5
     assert not (tmp_path / "out.mp4").exists()
+
+
+def test_reading_painting_and_writing_go_on_at_the_same_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The painter holds a frame until a later one is decoded, and until an earlier is written."""
+    source, decoded, written = write_clip(tmp_path / "in.mp4"), Count(), Count()
+    convert, add = VideoReader._convert, VideoWriter.add
+
+    def convert_and_count(reader: VideoReader, picture: Any) -> Any:
+        decoded.add()
+        return convert(reader, picture)
+
+    def add_and_count(writer: VideoWriter, *args: Any) -> None:
+        add(writer, *args)
+        written.add()
+
+    def paint(frame: Array) -> Array:
+        number = next(numbers)
+        decoded.wait_for(min(number + 1, 20))
+        written.wait_for(number - 1)
+        return 255 - frame
+
+    numbers = iter(range(1, 21))
+    monkeypatch.setattr(VideoReader, "_convert", convert_and_count)
+    monkeypatch.setattr(VideoWriter, "add", add_and_count)
+    records = list(stylize_video(paint, source, tmp_path / "out.mp4"))
+    assert written.count == 20
+    assert all(record.times is None for record in records[:-1])
+    times = records[-1].times
+    assert times is not None
+    assert 0 < times.paint_s < times.total_s
+    assert min(times.decode_s, times.encode_s, times.waiting_s) > 0
+    names = {thread.name for thread in threading.enumerate()}
+    assert not names & {"read ahead", "write behind"}
+
+
+class Count:
+    """A number that threads wait for."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._changed = threading.Condition()
+
+    def add(self) -> None:
+        with self._changed:
+            self.count += 1
+            self._changed.notify_all()
+
+    def wait_for(self, count: int) -> None:
+        with self._changed:
+            assert self._changed.wait_for(lambda: self.count >= count, timeout=10), "no overlap"
+
+
+@pytest.mark.parametrize("how", ["stopped", "broken", "left"])
+def test_no_thread_is_left(tmp_path: Path, how: str) -> None:
+    source = write_clip(tmp_path / "in.mp4")
+    calls = iter(range(20))
+
+    def paint(frame: Array) -> Array:
+        if next(calls) == 4 and how != "left":
+            raise {"stopped": KeyboardInterrupt, "broken": RuntimeError}[how]
+        return frame
+
+    def run() -> None:
+        with closing(stylize_video(paint, source, tmp_path / "out.mp4")) as records:
+            for record in records:
+                if record.frame == 6:
+                    return
+
+    with pytest.raises((KeyboardInterrupt, RuntimeError)) if how != "left" else nullcontext():
+        run()
+    names = {thread.name for thread in threading.enumerate()}
+    assert not names & {"read ahead", "write behind"}
+    assert leftovers(tmp_path) == []
 
 
 def test_an_error_of_the_painter_leaves_nothing(tmp_path: Path) -> None:
