@@ -184,8 +184,9 @@ def _paint_all(paint: Paint, work: _Work, announce: Announce) -> Generator[Video
             behind.drop()
             work.discard()
             raise
-        finally:
+        finally:  # neither thread may outlive the reader
             ahead.close()
+            behind.drop()
     now = time.perf_counter()
     yield work.record(
         count,
