@@ -97,6 +97,8 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10)
     parser.add_argument("--width", type=int, default=160)
     asked = parser.parse_args()
+    # In the background a shell has Ctrl-C ignored, and programs inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "film.mp4"), Path(folder, "painted.mp4")
         make_film(source, round(60 * asked.minutes), asked.width)
