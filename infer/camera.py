@@ -27,6 +27,8 @@ PATIENCE_S = 3.0
 """How long a camera may give nothing, while it is opened again and again, before we give up."""
 RETRY_PAUSE_S = 0.25
 """Pause between two tries to open a camera that was lost."""
+OLDEST_S = 2.0
+"""A driver that calls a frame older than that has another clock than ours."""
 INDICES_TRIED = 8
 """How many cameras are looked for where the system does not list them."""
 
@@ -38,7 +40,8 @@ class Shot:
     rgb: NDArray[np.uint8]
     """(H, W, 3)."""
     captured_at: float
-    """When OpenCV handed it over, on the clock of ``time.perf_counter``, s."""
+    """When it was taken, by the driver, or else when OpenCV handed it over; on the clock of
+    ``time.perf_counter``, s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,9 @@ class Feed(Protocol):
 
     interval_s: float
     """Seconds between two frames of a file played as a camera; 0 for a camera, which waits."""
+    captured_at: float | None
+    """When the driver took the last frame, on the clock of ``time.perf_counter``, s; None when it
+    does not tell."""
 
     def read(self) -> NDArray[np.uint8] | None:
         """Wait for the next frame, RGB (H, W, 3); None when there is none."""
@@ -101,7 +107,7 @@ class Camera:
         first = self._first_frame(feed)
         self.size: tuple[int, int] = (first.shape[0], first.shape[1])
         """Height and width of a frame, px."""
-        self._put(first)
+        self._put(first, feed.captured_at)
         self._thread = threading.Thread(target=self._run, args=(feed,), daemon=True)
         self._thread.start()
 
@@ -145,11 +151,11 @@ class Camera:
                 raise MediaError(f"{self.name} was opened but gives no picture; try another one")
             self._is_stopped.wait(RETRY_PAUSE_S / 5)
 
-    def _put(self, frame: NDArray[np.uint8]) -> None:
+    def _put(self, frame: NDArray[np.uint8], captured_at: float | None) -> None:
         with self._changed:
             self._last_at = time.perf_counter()
             self.dropped += self._slot is not None
-            self._slot = Shot(frame, self._last_at)
+            self._slot = Shot(frame, self._last_at if captured_at is None else captured_at)
             self._changed.notify_all()
 
     def _run(self, opened: Feed) -> None:
@@ -159,8 +165,8 @@ class Camera:
         while not self._is_stopped.wait(max(0.0, due_at - time.perf_counter())):
             due_at += interval_s
             frame = feed.read() if feed is not None else None
-            if frame is not None:
-                self._put(frame)
+            if feed is not None and frame is not None:
+                self._put(frame, feed.captured_at)
             elif interval_s:
                 break
             else:
@@ -197,6 +203,7 @@ class OpenCVFeed:
         is_file = isinstance(device, str) and Path(device).is_file()
         rate = self._capture.get(self._cv2.CAP_PROP_FPS) or 25.0
         self.interval_s = 1 / rate if is_file else 0.0
+        self.captured_at: float | None = None
         if not is_file:
             self._ask_for(width, height)
 
@@ -206,6 +213,7 @@ class OpenCVFeed:
             is_read, bgr = self._capture.read()
             if not is_read or bgr is None:
                 return None
+            self.captured_at = None if self.interval_s else self._driver_time()
             return np.asarray(self._cv2.cvtColor(bgr, self._cv2.COLOR_BGR2RGB), dtype=np.uint8)
         except self._cv2.error:  # a camera that is unplugged in the middle of a frame
             return None
@@ -213,6 +221,14 @@ class OpenCVFeed:
     def close(self) -> None:
         """Let go of the camera."""
         self._capture.release()
+
+    def _driver_time(self) -> float | None:
+        """Return when the driver took the frame; Linux stamps it with the clock that we use."""
+        if not sys.platform.startswith("linux"):
+            return None
+        taken_at = self._capture.get(self._cv2.CAP_PROP_POS_MSEC) / 1e3
+        age_s = time.perf_counter() - taken_at
+        return taken_at if 0 <= age_s < OLDEST_S else None  # a driver with another clock
 
     def _ask_for(self, width: int | None, height: int | None) -> None:
         cv2, capture = self._cv2, self._capture

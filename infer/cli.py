@@ -39,6 +39,17 @@ class StylizeConfig(PaintConfig):
         None, "Format of the pictures; the photograph's own if not given, PNG on stdout."
     )
     quality: int = setting(95, "Quality of JPEG, WebP and videos, 1 to 100.", low=1, high=100)
+    start: str | None = setting(
+        None, "Of videos: where the part begins that is painted, seconds or hh:mm:ss."
+    )
+    duration: str | None = setting(
+        None, "Of videos: how much is painted, seconds or hh:mm:ss; the sound is cut to match."
+    )
+    codec: str | None = setting(
+        None,
+        "Of films: h264, hevc, vp9, av1 or prores, as the suffix permits, or an encoder of a"
+        " graphics card by FFmpeg's name, as h264_nvenc. Default: h264, and vp9 for .webm.",
+    )
     max_pixels: int = setting(
         64_000_000, "The largest picture or frame that is read, width times height.", low=1
     )
@@ -93,15 +104,21 @@ def stylize(
 
     - `nst stylize starry.onnx photo.jpg`
     - `nst stylize starry.onnx holiday/ -o painted/ --size 2048`
+    - `nst stylize starry.onnx film.mp4 -o part.webp --start 1:30 --duration 5`
     - `curl URL | nst stylize starry.onnx - -o - > painted.png`
     """
     _check_flags(output, settings)
     # Here, so that `nst --help` does not wait for numpy and ONNX Runtime.
+    from infer.frames import cut_of
     from infer.jobs import check_targets, find_jobs, is_batch, place, style_name
     from infer.stylizer import Stylizer
-    from infer.video_format import output_format
+    from infer.video_format import encoder_for, output_format
 
+    cut_of(settings.start, settings.duration)
     found = find_jobs(inputs)
+    for name in ("start", "duration", "codec"):
+        if getattr(settings, name) is not None and not any(job.is_moving for job in found):
+            raise UsageError(f"--{name} is for videos, and none is given")
     if settings.format is not None and all(job.is_moving for job in found):
         raise UsageError(
             f"--format {settings.format} is for pictures, and here only videos are given; name"
@@ -136,6 +153,8 @@ def stylize(
     for job in jobs:
         if job.is_moving and job.target is not None:
             output_format(job.target)
+            if settings.codec is not None:
+                encoder_for(job.target, settings.codec)
         if job.note:
             say(f"{job.name}: {job.note}")
     _report(paint, _paint(paint, jobs, settings), jobs, settings)
@@ -197,11 +216,18 @@ def _paint_still(
 
 
 def _paint_moving(paint: Stylizer, job: Job, settings: StylizeConfig) -> Record:
+    from infer.frames import cut_of
     from infer.images import Record, paint_moving
 
     with closing(
         paint_moving(
-            paint, job, overwrite=settings.overwrite, quality=settings.quality, announce=say
+            paint,
+            job,
+            overwrite=settings.overwrite,
+            quality=settings.quality,
+            codec=settings.codec,
+            cut=cut_of(settings.start, settings.duration),
+            announce=say,
         )
     ) as records:
         first = next(records)
@@ -254,6 +280,8 @@ def _report(
                 painted += 1
                 if record.target is not None and not settings.json:
                     result(str(record.target))
+                if record.frames is not None and not settings.json:
+                    say(record.pace())
                 _say_notes(record, with_hint=not is_hinted and not paint.restore_size)
                 is_hinted |= record.is_reduced
         except KeyboardInterrupt:

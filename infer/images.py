@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.frames import WHOLE, Cut
 from infer.jobs import Format, Job
 from infer.stylizer import Stylizer
 from nst.errors import NSTError, OutputError
@@ -37,9 +38,13 @@ class Record:
     decode_ms: float = 0.0
     """Reading the photograph."""
     paint_ms: float = 0.0
-    """The network, with resizing and colours; of a video all of the work."""
+    """The network, with resizing and colours."""
     write_ms: float = 0.0
     """Encoding and writing."""
+    wait_ms: float = 0.0
+    """Of a video, whose stages overlap: what the painter waited for the other two."""
+    total_ms: float = 0.0
+    """Of a video: all of it."""
     notes: tuple[str, ...] = ()
     """What was done to the picture beside the painting."""
     frames: int | None = None
@@ -62,12 +67,27 @@ class Record:
         if self.is_skipped:
             return values | {"skipped": True}
         values |= {"width": self.width, "height": self.height, "paint_ms": round(self.paint_ms, 1)}
+        values["decode_ms"] = round(self.decode_ms, 1)
+        values["write_ms"] = round(self.write_ms, 1)
         if self.frames is not None:
+            values["wait_ms"] = round(self.wait_ms, 1)
+            values["total_ms"] = round(self.total_ms, 1)
             values["frames"] = self.frames
-        else:
-            values["decode_ms"] = round(self.decode_ms, 1)
-            values["write_ms"] = round(self.write_ms, 1)
         return values | {"notes": list(self.notes)}
+
+    def pace(self) -> str:
+        """Say how long a video took, and which of its stages, which overlap, set the pace."""
+        stages = {
+            "decoding": self.decode_ms,
+            "painting": self.paint_ms,
+            "encoding": self.write_ms,
+        }
+        parts = ", ".join(f"{name} {ms / 1e3:.1f} s" for name, ms in stages.items())
+        slowest = max(stages, key=lambda name: stages[name])
+        return (
+            f"{self.name}: {self.frames} frames in {self.total_ms / 1e3:.1f} s; at the same time"
+            f" {parts}: {slowest} sets the pace"
+        )
 
 
 def paint_image(
@@ -131,6 +151,8 @@ def paint_moving(
     *,
     overwrite: bool = False,
     quality: int = 95,
+    codec: str | None = None,
+    cut: Cut = WHOLE,
     announce: Callable[[str], object] = lambda line: None,
 ) -> Generator[VideoRecord | Record, None, None]:
     """Paint a video or an animated picture: yield one record for each frame, last one for the job.
@@ -140,6 +162,8 @@ def paint_moving(
         job: The input with its output, both files.
         overwrite: Whether a file that exists may be replaced.
         quality: Of the film, 1 to 100.
+        codec: Of the film, as ``infer.video.stylize_video`` takes it.
+        cut: The part that is wanted.
         announce: Told, when the painting is stopped, which file holds how many frames.
     """
     from infer.video import stylize_video  # here, because pictures do not need it
@@ -160,7 +184,7 @@ def paint_moving(
             is_reduced = paint.is_reduced(frame.shape[0], frame.shape[1])
         return painted.rgb
 
-    frames, started_at = 0, time.perf_counter()
+    frames, times = 0, None
     try:
         records = stylize_video(
             paint_frame,
@@ -168,23 +192,30 @@ def paint_moving(
             job.target,
             overwrite=overwrite,
             quality=quality,
+            codec=codec,
+            cut=cut,
             max_pixels=paint.max_pixels,
             announce=announce,
         )
         with contextlib.closing(records):
             for record in records:
-                frames = record.frame
+                frames, times = record.frame, record.times
                 yield record
     except NSTError as error:
         yield Record(name=job.name, error=error)
         return
+    assert times is not None  # the last record of a film that was written has them
     yield Record(
         name=job.name,
         target=job.target,
         width=seen[0].width if seen else 0,
         height=seen[0].height if seen else 0,
         frames=frames,
-        paint_ms=(time.perf_counter() - started_at) * 1e3,
+        decode_ms=times.decode_s * 1e3,
+        paint_ms=times.paint_s * 1e3,
+        write_ms=times.encode_s * 1e3,
+        wait_ms=times.waiting_s * 1e3,
+        total_ms=times.total_s * 1e3,
         notes=seen[0].notes if seen else (),
         is_reduced=is_reduced,
     )

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from infer.video_format import FORMATS, VIDEO_SUFFIXES, output_suffix
+from infer.video_format import FORMATS, PICTURE_FORMATS, VIDEO_SUFFIXES, output_suffix
 from nst.contract import safe_name
 from nst.errors import ImageError, NSTError, OutputError, UsageError
 from nst.image import check_output, find_images, is_animated
@@ -159,7 +159,7 @@ def check_targets(jobs: Sequence[Job], *, may_exist: bool) -> None:
 
 
 def _in_folder(folder: Path) -> list[Job]:
-    paths = find_images(folder, also=VIDEO_SUFFIXES)
+    paths = find_images(folder, also=(*VIDEO_SUFFIXES, *PICTURE_FORMATS))
     if not paths:
         return [_lost(str(folder), f"{folder}: no pictures or videos in this folder")]
     jobs = [replace(_of_file(path), within=folder) for path in paths]
@@ -202,7 +202,7 @@ def _is_folder(output: str, *, is_one: bool) -> bool:
             f"-o {output} is no folder that exists and has no suffix;"
             f" write {output}.png for a file or {output}/ for a folder"
         )
-    if path.is_file() or path.suffix.lower() in (*KEPT_SUFFIXES, *FORMATS):
+    if path.is_file() or path.suffix.lower() in (*KEPT_SUFFIXES, *FORMATS, *PICTURE_FORMATS):
         raise UsageError(
             f"-o {output} is one file for several inputs; give a folder, as in -o out/"
         )

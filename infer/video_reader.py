@@ -8,7 +8,7 @@ two together froze programs on Linux (opencv/opencv#21952, PyAV#978). The camera
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
@@ -18,9 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.display_matrix import turn_of, upright
+from infer.frames import WHOLE, Cut, Frame, VideoInfo
 from infer.video_color import color_of
+from infer.video_part import Part
 from infer.video_source import choose_pictures, choose_sounds, describe, no_frame, open_video
-from nst.errors import PixelLimitError
+from nst.errors import MediaError, PixelLimitError
 from nst.image import MAX_PIXELS
 
 if TYPE_CHECKING:
@@ -31,56 +33,32 @@ if TYPE_CHECKING:
 
 FALLBACK_RATE = Fraction(25)
 """Frames per second where a file states none; used only for frames without a time stamp."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VideoInfo:
-    """What a video file says of itself before a frame is read."""
-
-    width: int
-    """Of the coded picture, px, before it is turned upright."""
-    height: int
-    """Of the coded picture, px, before it is turned upright."""
-    rate: Fraction
-    """Average frames per second."""
-    frames: int | None
-    """Number of frames, stated or estimated from the duration; None when neither is known."""
-    start_s: float
-    """When the first picture is shown, seconds."""
-    duration_s: float | None
-    """Duration of the pictures, or from their start to the end of the file where only that is
-    stated, seconds; None when neither is."""
-    sound: tuple[str, ...]
-    """Codec of each sound stream."""
-
-
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """One picture of a video, upright."""
-
-    rgb: NDArray[np.uint8]
-    """(H, W, 3)."""
-    stamp: int
-    """When it is shown, in units of the reader's ``time_base``; strictly increasing."""
-    duration: int
-    """How long it is shown, in the same units; 0 when it is not known."""
+SEEKABLE = ("mov", "matroska")
+"""Containers with an index of their key frames; the others are read from their beginning."""
+SEEK_MARGIN_S = 1
+"""How long before a cut the reading begins at the latest: frames are not stored in their order."""
 
 
 class VideoReader:
     """An open video file; iterating gives frames and packets of sound in the order of the file.
 
     Args:
-        path: Anything that FFmpeg reads and that has a video stream; an animated GIF, PNG or AVIF
-            too.
+        path: Anything that FFmpeg reads and that has a video stream.
         max_pixels: The largest frame that is decoded, width times height.
+        cut: The part that is wanted; sound is cut to whole packets.
 
     Raises:
-        MediaError: PyAV is not installed, or the file is missing, damaged or has no video.
+        MediaError: PyAV is not installed, or the file is missing, damaged or has no video, or the
+            part begins after its end.
         PixelLimitError: Its frames have more than ``max_pixels``.
     """
 
-    def __init__(self, path: Path, *, max_pixels: int = MAX_PIXELS) -> None:
+    plays = 0
+    """An animated picture that is made of a film goes on for ever."""
+
+    def __init__(self, path: Path, *, max_pixels: int = MAX_PIXELS, cut: Cut = WHOLE) -> None:
         self.path = path
+        self.cut = cut
         self.skipped = 0
         """Damaged packets and frames that were left out so far."""
         self.notes: list[str] = []
@@ -91,7 +69,7 @@ class VideoReader:
             self.sounds, unknown_sounds = choose_sounds(self._container)
             self._note_left_out(others, unknown_sounds)
             self.info = self._read_info(max_pixels)
-            self.time_base = self._stream.time_base or 1 / self.info.rate
+            self.time_base: Fraction = self._stream.time_base or 1 / self.info.rate
             self.color = color_of(self._stream.codec_context)
             if hdr := self.color.hdr:
                 self.notes.append(f"{path}: HDR ({hdr}) is painted without tone mapping, in 8 bits")
@@ -102,6 +80,8 @@ class VideoReader:
         """Whether width and height changed places when the frames were turned upright."""
         self._last_stamp: int | None = None
         self._last_end_s = 0.0
+        begins_s = (self._stream.start_time or 0) * self.time_base
+        self._part = Part(cut, begins_s, {s.index for s in (self._stream, *self.sounds)})
 
     def __enter__(self) -> Self:
         return self
@@ -125,25 +105,31 @@ class VideoReader:
         return 1 / aspect if self.is_sideways else aspect
 
     def __iter__(self) -> Iterator[Frame | Packet[AudioStream]]:
-        """Yield every frame and every packet of sound.
+        """Yield every frame and every packet of sound of the part.
 
         Raises:
-            MediaError: Not a single frame could be decoded.
+            MediaError: Not a single frame could be decoded, or none lies in the part.
         """
-        count = 0
+        count, decoded = 0, False
+        self._seek()
         for packet in self._packets():
+            if packet.stream.index not in self._part.going_on:
+                continue
             if packet.stream.type == "audio":
-                if packet.size:  # the packet that ends a stream carries nothing
-                    self._note_end(packet)
+                if packet.size and self._place(packet):  # that ends a stream carries nothing
                     yield packet
                 continue
             for picture in self._decode(packet):
+                decoded = True
                 if (frame := self._convert(picture)) is not None:
                     count += 1
                     yield frame
+        if not decoded:
+            raise no_frame(self._stream.codec_context.name, self.path)
         if not count:
-            raise no_frame(self._container, self._stream.codec_context.name, self.path)
-        self._check_end()
+            raise MediaError(f"{self.path}: no picture in the part of --start and --duration")
+        if self._stream.index in self._part.going_on:
+            self._check_end()
 
     def _note_left_out(self, videos: int, unknown_sounds: int) -> None:
         others = self._container.streams
@@ -176,15 +162,35 @@ class VideoReader:
         elif container.duration is not None:
             end_s = container.duration / 1e6  # Matroska: of the longest stream, counted from 0
         duration = end_s - start_s if end_s is not None and end_s > start_s else None
+        start = self.cut.start_s
+        if start is not None and duration is not None and start >= duration:
+            raise MediaError(
+                f"{self.path}: --start {float(start):g} s is not before its end at {duration:g} s"
+            )
+        frames = stream.frames or (round(duration * rate) if duration else None)
         return VideoInfo(
             width=width,
             height=height,
             rate=rate,
-            frames=stream.frames or (round(duration * rate) if duration else None),
+            frames=self.cut.frames(frames, rate),
             start_s=start_s,
             duration_s=duration,
             sound=tuple(sound.codec_context.name for sound in self.sounds),
         )
+
+    def _seek(self) -> None:
+        """Go to a key frame before the part, where the container can."""
+        from av import FFmpegError
+
+        target = self._part.origin(self.time_base) - int(SEEK_MARGIN_S / self.time_base)
+        if (
+            not self.cut.start_s
+            or target <= 0
+            or not self._container.format.name.startswith(SEEKABLE)
+        ):
+            return
+        with suppress(FFmpegError):  # then all of it is read
+            self._container.seek(target, stream=self._stream)
 
     def _packets(self) -> Iterator[Packet[Any]]:
         from av import FFmpegError
@@ -202,6 +208,8 @@ class VideoReader:
                 self.skipped += 1
             else:
                 yield packet
+            if not self._part.going_on:
+                return
 
     def _decode(self, packet: Packet[VideoStream]) -> list[VideoFrame]:
         from av import FFmpegError
@@ -225,11 +233,18 @@ class VideoReader:
             return None
         self._last_stamp = stamp
         self._last_end_s = max(self._last_end_s, float((stamp + duration) * self.time_base))
+        frame_s = 1 / self.info.rate
+        placed = self._part.placed(stamp, duration, self.time_base, frame_s, self._stream.index)
+        if placed is None:
+            return None
         turn = turn_of(picture, self.path)
         self.is_sideways = turn[0] == 0
-        return Frame(upright(self._to_rgb(picture), turn), stamp, duration)
+        rgb, alpha = self._to_rgb(picture)
+        if alpha is not None:
+            alpha = upright(alpha[..., None], turn)[..., 0]
+        return Frame(upright(rgb, turn), *placed, alpha)
 
-    def _to_rgb(self, picture: VideoFrame) -> NDArray[np.uint8]:
+    def _to_rgb(self, picture: VideoFrame) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
         info = self.info
         if (picture.width, picture.height) != (info.width, info.height):
             self._note_once(
@@ -243,13 +258,27 @@ class VideoReader:
             height=info.height,
             src_colorspace=None if picture.format.is_rgb else self.color.swscale,
         )
-        if has_alpha and pixels[..., 3].min() < 255:
-            self._note_once(f"{self.path}: transparency is not carried over")
-        return pixels[..., :3]
+        is_opaque = not has_alpha or pixels[..., 3].min() == 255
+        return pixels[..., :3], None if is_opaque else pixels[..., 3]
 
     def _note_once(self, note: str) -> None:
         if note not in self.notes:
             self.notes.append(note)
+
+    def _place(self, packet: Packet[AudioStream]) -> bool:
+        """Give a packet of sound the stamps of the part; False when it is not in it."""
+        self._note_end(packet)
+        if self.cut == WHOLE:
+            return True
+        if packet.pts is None or not self._part.has_sound(
+            packet.pts, packet.time_base, packet.stream.index
+        ):
+            return False
+        origin = self._part.origin(packet.time_base)
+        packet.pts -= origin
+        if packet.dts is not None:
+            packet.dts -= origin
+        return True
 
     def _note_end(self, packet: Packet[AudioStream]) -> None:
         """Where the file states one end for all streams, sound that goes on longer counts too."""

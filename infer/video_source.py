@@ -6,6 +6,7 @@ PyAV only; see ``infer.video_reader``.
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from nst.errors import MediaError
@@ -23,11 +24,11 @@ DEMUXERS = (
 network, and a broken one is tried again for minutes."""
 
 
-def open_video(path: Path) -> InputContainer:
-    """Open a file.
+def load_av() -> ModuleType:
+    """Import PyAV.
 
     Raises:
-        MediaError: PyAV is not installed, or the file is missing, damaged or no video.
+        MediaError: It is not installed.
     """
     try:
         import av
@@ -35,6 +36,18 @@ def open_video(path: Path) -> InputContainer:
         raise MediaError("videos need the package av; install it: pip install 'nst[video]'") from (
             None
         )
+    return av
+
+
+def open_video(path: Path) -> InputContainer:
+    """Open a file.
+
+    Raises:
+        MediaError: PyAV is not installed, or the file is missing, damaged or no video.
+    """
+    load_av()
+    import av
+
     try:
         options = {"protocol_whitelist": "file", "format_whitelist": DEMUXERS}
         return av.open(str(path.absolute()), "r", container_options=options)
@@ -69,12 +82,8 @@ def choose_sounds(container: InputContainer) -> tuple[tuple[AudioStream, ...], i
     return known, len(sounds) - len(known)
 
 
-def no_frame(container: InputContainer, codec: str, path: Path) -> MediaError:
+def no_frame(codec: str, path: Path) -> MediaError:
     """Return the error for a video of which nothing could be decoded."""
-    if container.format.name.startswith("webp"):
-        return MediaError(
-            f"{path}: FFmpeg cannot read animated WebP; save it as an animated PNG or GIF first"
-        )
     return MediaError(
         f"{path}: no frame could be decoded ({codec}); the file is damaged or its codec unknown"
     )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -13,10 +14,14 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.animation_end import set_last_duration
+from infer.frames import Source
+from infer.video_codec import Encoder
 from infer.video_color import Color
-from infer.video_format import Format, held_codecs, output_format, rate_factor
-from infer.video_reader import VideoReader
-from nst.errors import MediaError, OutputError
+from infer.video_format import PictureFormat, output_format
+from infer.video_pictures import ColorPictures, FilmPictures, PalettePictures, Pictures
+from infer.video_sound import Sound
+from nst.errors import OutputError
 from nst.files import describe
 from nst.interrupt import interrupts_held
 
@@ -24,22 +29,28 @@ if TYPE_CHECKING:
     from av.audio.stream import AudioStream
     from av.container import OutputContainer
     from av.packet import Packet
+    from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
+
+GIF_LEAST_MS = 20
+"""What is shown more shortly is slowed down by most programs that show GIF files."""
 
 
 class VideoWriter:
-    """A video that is written beside its target and takes that name in ``finish``.
+    """A video or animated picture, written beside its target; ``finish`` gives it that name.
 
-    Time base, average rate, pixel aspect and colour matrix are those of the source. The sound is
-    copied packet by packet; only what none of ``FORMATS`` can hold is encoded again. H.264 and VP9
-    are written as yuv420p, whose sizes are even: an odd width or height gains one pixel, the last
-    column or row repeated. Make it with interrupts held, or one of them leaves a file behind.
+    Of a film the time base, average rate, pixel aspect, colour matrix and range are those of the
+    source. The sound is copied packet by packet; only what none of ``FORMATS`` can hold is encoded
+    again. Luma and chroma have even sizes: an odd width or height gains one pixel, the last column
+    or row repeated. An animated picture keeps durations as finely as it can hold them, the number
+    of plays, and transparency. Make it with interrupts held, or one of them leaves a file behind.
 
     Args:
         target: The file to write; its folder is made when missing.
         reader: The source.
         size: Height and width of the painted frames, px.
         quality: 1 to 100, as of JPEG and WebP.
+        encoder: Of a film, what encodes it.
 
     Raises:
         MediaError: The container cannot hold the sound of the source.
@@ -47,58 +58,76 @@ class VideoWriter:
     """
 
     def __init__(
-        self, target: Path, reader: VideoReader, size: tuple[int, int], *, quality: int
+        self,
+        target: Path,
+        reader: Source,
+        size: tuple[int, int],
+        *,
+        quality: int,
+        encoder: Encoder | None,
     ) -> None:
         self.target = target
         self.frames = 0
         """Frames written so far."""
         self.is_finished = False
         """Whether the file is complete and has its name."""
-        self.notes: list[str] = []
-        """What the caller should say: where the result differs from the source."""
+        self._notes: list[str] = []
         self._size = size
-        self._color: Color = reader.color
-        self._time_base = reader.time_base
+        self._source_base = reader.time_base
         self._durations: dict[int, int] = {}
-        self._last_dts: dict[int, int] = {}
-        self._encoded: set[int] = set()  # streams of sound that are encoded again
+        self._last_stamp = -1
+        self._last_duration = 0
         self._temporary = target.with_name(f".nst-{secrets.token_hex(4)}.part")
-        form = output_format(target)
-        options = dict(form.container_options)
-        if form.container in ("mp4", "mov"):  # else the muxer takes a multiple of the time base
-            options["video_track_timescale"] = str(self._time_base.denominator)
-        self._container = self._open(form, options)
+        self._form = output_format(target)
+        self._sound: Sound | None = None
+        self._container = self._open(self._form.options_for(reader))
         try:
-            crf = round(rate_factor(quality) * form.crf_scale)
-            self._stream = self._add_pictures(form, reader, str(crf))
-            self._sounds = {s.index: self._add_sound(s, form, reader.path) for s in reader.sounds}
-            self._start(reader)
+            if isinstance(self._form, PictureFormat):
+                self._time_base = Fraction(1, self._form.per_second)
+                self._stream = self._add_animation(self._form, reader, quality)
+            else:
+                assert encoder is not None
+                self._time_base = reader.time_base
+                self._stream = self._add_film(encoder, reader, quality)
+                self._sound = Sound(self._container, self._form, reader, target)
+            self._pictures = self._make_pictures(encoder, reader)
+            self._start()
         except BaseException:
             self.discard()
             raise
 
-    def add(self, painted: NDArray[np.uint8], stamp: int, duration: int) -> None:
+    @property
+    def notes(self) -> list[str]:
+        """What the caller should say: where the result differs from the source."""
+        return [*self._notes, *(self._sound.notes if self._sound else [])]
+
+    def add(
+        self,
+        painted: NDArray[np.uint8],
+        stamp: int,
+        duration: int,
+        alpha: NDArray[np.uint8] | None = None,
+    ) -> None:
         """Write one frame.
 
         Args:
             painted: (H, W, 3) of the size given to the constructor.
             stamp: When it is shown, in units of the reader's time base.
             duration: How long, in the same units; 0 when it is not known.
+            alpha: (H, W), 0 transparent to 255 opaque.
 
         Raises:
             OutputError: The file cannot be written.
         """
         if painted.shape != (*self._size, 3) or painted.dtype != np.uint8:
             raise ValueError(f"painted frame is {painted.dtype} {painted.shape}, not {self._size}")
-        from av import VideoFrame
-
-        picture = VideoFrame.from_ndarray(_even(painted), format="rgb24").reformat(
-            format="yuv420p", dst_colorspace=self._color.swscale, dst_color_range="MPEG"
-        )
-        picture.pts, picture.time_base = stamp, self._time_base
-        self._durations[stamp] = duration
+        if isinstance(self._form, PictureFormat):
+            stamp, duration = self._rounded(stamp, duration, self._form)
+        elif alpha is not None:
+            self._note_once(f"{self.target}: transparency is not carried over into a film")
+        self._durations[stamp] = self._last_duration = duration
         with interrupts_held(), self._writing():
-            self._mux(self._stream.encode(picture))
+            self._encode(self._pictures.frames(painted, alpha, stamp))
             self.frames += 1
 
     def copy(self, packet: Packet[AudioStream]) -> bool:
@@ -107,26 +136,10 @@ class VideoWriter:
         Raises:
             OutputError: The file cannot be written.
         """
-        from av import FFmpegError
-
-        index, dts = packet.stream.index, packet.dts
-        if dts is None or dts <= self._last_dts.get(index, dts - 1):
-            return False
-        self._last_dts[index] = dts
-        sound = self._sounds[index]
-        if index in self._encoded:
-            try:
-                samples = packet.decode()
-            except FFmpegError:
-                return False
-            with interrupts_held(), self._writing():
-                for frame in samples:
-                    self._container.mux(sound.encode(frame))
-            return True
+        if self._sound is None:
+            return True  # an animated picture is silent, which the notes say
         with interrupts_held(), self._writing():
-            packet.stream = sound
-            self._container.mux_one(packet)
-        return True
+            return self._sound.copy(packet)
 
     def finish(self, name: Path | None = None) -> None:
         """Write what is pending, close the file and give it its name.
@@ -140,10 +153,14 @@ class VideoWriter:
         with interrupts_held():
             try:
                 with self._writing():
+                    self._encode(self._pictures.rest())
                     self._mux(self._stream.encode(None))
-                    for index in self._encoded:
-                        self._container.mux(self._sounds[index].encode(None))
+                    if self._sound is not None:
+                        self._sound.finish()
                     self._container.close()
+                    if isinstance(self._form, PictureFormat):
+                        ms = round(1000 * self._last_duration * self._time_base)
+                        set_last_duration(self._temporary, self._form.container, ms)
                     with self._temporary.open("rb+") as file:
                         os.fsync(file.fileno())
                     self._temporary.replace(name or self.target)
@@ -161,77 +178,110 @@ class VideoWriter:
             with suppress(OSError):
                 self._temporary.unlink(missing_ok=True)
 
-    def _open(self, form: Format, options: dict[str, str]) -> OutputContainer:
+    def _open(self, options: dict[str, str]) -> OutputContainer:
         import av
 
         with self._writing():
             self.target.parent.mkdir(parents=True, exist_ok=True)
             path = str(self._temporary.absolute())
-            return av.open(path, "w", format=form.container, container_options=options)
+            return av.open(path, "w", format=self._form.container, container_options=options)
 
-    def _add_pictures(self, form: Format, reader: VideoReader, crf: str) -> VideoStream:
+    def _add_animation(self, form: PictureFormat, reader: Source, quality: int) -> VideoStream:
+        options = form.options | ({"quality": str(quality)} if form.has_quality else {})
+        added = self._container.add_stream(form.codec, rate=reader.info.rate, options=options)
+        stream = cast("VideoStream", added)
+        stream.height, stream.width = self._size
+        stream.pix_fmt = form.pixels
+        stream.codec_context.time_base = self._time_base
+        if reader.sounds:
+            suffix = self.target.suffix
+            self._notes.append(f"{self.target}: the sound is left out, a {suffix} file holds none")
+        return stream
+
+    def _add_film(self, encoder: Encoder, reader: Source, quality: int) -> VideoStream:
         from av.codec.context import ThreadType
 
-        options = {**form.options, "crf": crf}
-        added = self._container.add_stream(form.codec, rate=reader.info.rate, options=options)
+        options = {**encoder.options, **encoder.quality(quality)}
+        added = self._container.add_stream(encoder.name, rate=reader.info.rate, options=options)
         stream = cast("VideoStream", added)
         height, width = self._size
         stream.width, stream.height = width + width % 2, height + height % 2
         if (stream.width, stream.height) != (width, height):
-            self.notes.append(
+            self._notes.append(
                 f"{self.target}: {width}x{height} is written as {stream.width}x{stream.height}, the"
-                " last row or column repeated, because yuv420p needs even sizes"
+                f" last row or column repeated, because {encoder.codec} needs even sizes"
             )
-        stream.pix_fmt = "yuv420p"
+        stream.pix_fmt = encoder.pixels
         stream.thread_type = ThreadType.AUTO  # the default, slices, costs H.264 quality
-        context = stream.codec_context
+        context, color = stream.codec_context, self._color_of(encoder, reader)
         context.time_base = self._time_base
         context.sample_aspect_ratio = _limited(reader.pixel_aspect)
-        context.colorspace, context.color_range = self._color.matrix, 1
-        context.color_primaries = self._color.primaries
-        context.color_trc = self._color.transfer
+        context.colorspace, context.color_range = color.matrix, color.range
+        context.color_primaries = color.primaries
+        context.color_trc = color.transfer
+        if encoder.codec == "hevc" and self._form.container in ("mp4", "mov"):
+            context.codec_tag = "hvc1"  # FFmpeg's own, hev1, does not play on Apple's systems
         return stream
 
-    def _add_sound(self, source: AudioStream, form: Format, path: Path) -> AudioStream:
-        codec = source.codec_context.name
-        with suppress(ValueError):  # it cannot hold this
-            return self._container.add_stream_from_template(source)
-        if form.container != "matroska" and codec in held_codecs(".mkv"):
-            raise self._cannot_hold([codec], path)
-        # The decoders of old kinds do not say which channel is which, so that no more are kept.
-        layout = "mono" if source.layout.nb_channels == 1 else "stereo"
-        self.notes.append(
-            f"{path}: its sound ({codec}) is encoded again, as {form.sound.removeprefix('lib')} in"
-            f" {layout}, because no file that is written here can hold it"
-        )
-        self._encoded.add(source.index)
-        sound = cast("AudioStream", self._container.add_stream(form.sound, rate=48000))
-        sound.layout = layout
-        return sound
+    def _color_of(self, encoder: Encoder, reader: Source) -> Color:
+        return reader.color if encoder.has_range else replace(reader.color, is_full_range=False)
 
-    def _start(self, reader: VideoReader) -> None:
+    def _make_pictures(self, encoder: Encoder | None, reader: Source) -> Pictures:
+        if encoder is not None:
+            color = self._color_of(encoder, reader)
+            return FilmPictures(encoder.pixels, color, self._time_base)
+        if self._form.container == "gif":
+            return PalettePictures(self._size, self._time_base)
+        assert isinstance(self._form, PictureFormat)
+        return ColorPictures(self._form.pixels, self._time_base)
+
+    def _start(self) -> None:
         from av import FFmpegError
 
+        try:
+            self._stream.codec_context.open()
+        except (FFmpegError, OSError) as error:
+            name = self._stream.codec_context.name
+            raise OutputError(
+                f"{self.target}: {name} cannot encode {self._stream.width}x{self._stream.height}"
+                f" px ({error.strerror}); try another --size or --codec"
+            ) from None
         try:
             self._container.start_encoding()
         except OSError as error:
             raise OutputError(f"{self.target}: cannot be written, {describe(error)}") from None
         except FFmpegError:
-            raise self._cannot_hold(reader.info.sound, reader.path) from None
+            if self._sound is None:
+                raise
+            raise self._sound.refusal() from None
 
-    def _cannot_hold(self, codecs: list[str] | tuple[str, ...], path: Path) -> MediaError:
-        is_matroska = self.target.suffix.lower() == ".mkv"
-        advice = "convert it with another program first" if is_matroska else "write a .mkv file"
-        return MediaError(
-            f"{self.target}: a {self.target.suffix} file cannot hold the sound of {path}"
-            f" ({', '.join(codecs)}); sound is copied, not encoded again: {advice}"
-        )
+    def _rounded(self, stamp: int, duration: int, form: PictureFormat) -> tuple[int, int]:
+        """Return stamp and duration in the units of an animated picture; stamps increase."""
+        per_unit = self._source_base * form.per_second
+        rounded = max(self._last_stamp + 1, round(stamp * per_unit))
+        # What was rounded before is not lost: this one ends where it would end.
+        length = max(1, round((stamp + duration) * per_unit) - rounded)
+        self._last_stamp = rounded
+        if form.container == "gif" and length * 1000 < GIF_LEAST_MS * form.per_second:
+            self._note_once(
+                f"{self.target}: has pictures of less than {GIF_LEAST_MS} ms, which most programs"
+                " show for 100 ms; .webp and .png files are shown as they are"
+            )
+        return rounded, length
+
+    def _encode(self, pictures: Iterable[VideoFrame]) -> None:
+        for picture in pictures:
+            self._mux(self._stream.encode(picture))
 
     def _mux(self, packets: list[Packet[VideoStream]]) -> None:
         for packet in packets:
             if packet.pts is not None and (duration := self._durations.pop(packet.pts, 0)):
                 packet.duration = duration
             self._container.mux_one(packet)
+
+    def _note_once(self, note: str) -> None:
+        if note not in self._notes:
+            self._notes.append(note)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -244,12 +294,6 @@ class VideoWriter:
             raise OutputError(f"{self.target}: cannot be written, {describe(error)}") from error
         except FFmpegError as error:
             raise OutputError(f"{self.target}: cannot be written, {error.strerror}") from error
-
-
-def _even(picture: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    height, width = picture.shape[:2]
-    padded = np.pad(picture, ((0, height % 2), (0, width % 2), (0, 0)), mode="edge")
-    return np.ascontiguousarray(padded)
 
 
 def _limited(aspect: Fraction) -> Fraction:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Protocol
@@ -16,6 +16,9 @@ from infer.timing import FrameRate
 
 Paint = Callable[[NDArray[np.uint8]], NDArray[np.uint8]]
 """Paints one frame, uint8 (H, W, 3) RGB, into one of the same or another size."""
+
+Output = Callable[[NDArray[np.uint8], float], object]
+"""Takes a painted frame, (H, W, 3), and when its source was taken, seconds."""
 
 WAIT_S = 0.1
 """How long to wait for a frame before the keys are looked at again."""
@@ -59,7 +62,8 @@ class WebcamRecord:
     fps: float
     """Frames shown per second, over the last second."""
     latency_ms: float
-    """From the camera's hand to the screen, ms."""
+    """From the frame's capture, as far back as the driver tells, until the window was told to show
+    it, ms; neither the exposure nor the screen's own delay is in it."""
     dropped: int
     """Frames of the camera that were never painted, so far."""
     snapshot: NDArray[np.uint8] | None = None
@@ -73,6 +77,8 @@ def run_webcam(
     *,
     mirror: bool = True,
     actions: Mapping[str, Callable[[], None]] | None = None,
+    caption: Callable[[], str] = lambda: "",
+    outputs: Sequence[Output] = (),
 ) -> Generator[WebcamRecord, None, None]:
     """Paint frames until the user or the source ends it.
 
@@ -85,9 +91,11 @@ def run_webcam(
         screen: Where they are shown.
         mirror: Whether left and right change places, as in a mirror.
         actions: What further keys do.
+        caption: Returns lines of text that are shown below the figures.
+        outputs: Who else gets the painted frames.
 
     Raises:
-        MediaError: The camera was lost.
+        MediaError: The camera was lost, or an output.
     """
     actions = {} if actions is None else actions
     rate, fps, latency_ms, count = FrameRate(), 0.0, 0.0, 0
@@ -99,7 +107,9 @@ def run_webcam(
             if shot is not None:
                 rgb = np.ascontiguousarray(shot.rgb[:, ::-1]) if mirror else shot.rgb
                 painted = paint(rgb)
-                screen.show(painted, f"{fps:.1f} fps  {latency_ms:.0f} ms")
+                for output in outputs:
+                    output(painted, shot.captured_at)
+                screen.show(painted, f"{fps:.1f} fps  {latency_ms:.0f} ms\n{caption()}".rstrip())
             key = screen.key()
             is_wanted = is_wanted or key == "s"
             if shot is not None and painted is not None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import statistics
 import time
-from contextlib import closing
+from collections import deque
+from collections.abc import Callable
+from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from infer.stylizer import Stylizer
+    from infer.virtual_camera import VirtualCamera
     from infer.webcam import Screen, Source
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
@@ -37,6 +41,12 @@ class WebcamConfig(PaintConfig):
     )
     width: int | None = setting(None, "Width to ask the camera for, px.", low=1)
     height: int | None = setting(None, "Height to ask the camera for, px.", low=1)
+    virtual: bool = setting(
+        False,
+        "Show the painting to other programs too, as a camera for calls; needs pyvirtualcam and"
+        " its driver.",
+        flags=("--virtual",),
+    )
     mirror: bool = setting(
         True, "Show left and right as a mirror does.", flags=("--mirror/--no-mirror",)
     )
@@ -56,11 +66,15 @@ def webcam(
 ) -> None:
     """Paint what a camera sees, in a window.
 
-    In the window: **q** or Escape ends, **s** saves the painting as a PNG file where you are, **m**
-    turns the mirror on and off, **o** the original colours.
+    In the window: **q** or Escape ends, **s** saves the painting as a PNG file where you are, **r**
+    starts and stops a recording, **1** to **9**, **n** and **p** choose among the styles of a
+    model, **[** and **]** make it weaker and stronger, **m** turns the mirror on and off, **o** the
+    original colours, **h** shows the keys. The first figure is frames per second, the second the
+    age of a frame when it is shown.
 
     - `nst webcam starry.onnx`
     - `nst webcam starry.onnx --camera 1 --width 1280 --height 720 --size 960`
+    - `nst webcam many.onnx --style wave --virtual`
     """
     if list_only:
         _list()
@@ -71,11 +85,13 @@ def webcam(
     from infer.camera import Camera
     from infer.jobs import style_name
     from infer.stylizer import Stylizer
+    from infer.virtual_camera import VirtualCamera
     from infer.window import Window, check_display
 
     if settings.style == "auto":
         raise UsageError("--style auto is for pictures and videos; nst suggest says what suits")
     check_display()
+    virtual = VirtualCamera() if settings.virtual else None
     paint = Stylizer(
         model,
         provider=settings.provider,
@@ -91,9 +107,20 @@ def webcam(
     say(paint.session.describe_provider())
     with closing(Camera(settings.camera, width=settings.width, height=settings.height)) as camera:
         say(_describe(camera.name, camera.size, settings))
-        _warm_up(paint, camera.size)
-        style = style_name(paint.label, model)
-        _show(paint, camera, Window(f"nst {style}"), settings, style=style)
+        first = _warm_up(paint, camera.size)
+        if virtual is not None:
+            virtual.send(first)
+            say(f"virtual camera: {virtual.name}")
+        with closing(virtual) if virtual is not None else nullcontext():
+            window = Window(f"nst {style_name(paint.label, model)}")
+            _show(
+                paint,
+                camera,
+                window,
+                settings,
+                name=lambda: style_name(paint.label, model),
+                virtual=virtual,
+            )
 
 
 def _list() -> None:
@@ -113,47 +140,56 @@ def _describe(name: str, size: tuple[int, int], settings: WebcamConfig) -> str:
     return line if asked == (width, height) else f"{line}, not the {asked[0]}x{asked[1]} asked for"
 
 
-def _warm_up(paint: Stylizer, size: tuple[int, int]) -> None:
+def _warm_up(paint: Stylizer, size: tuple[int, int]) -> NDArray[np.uint8]:
     """Let the provider prepare itself for this size, so that the first frame does not wait."""
     import numpy as np
 
-    paint(np.zeros((*size, 3), np.uint8), name="the camera's picture")
+    return paint(np.zeros((*size, 3), np.uint8), name="the camera's picture").rgb
 
 
 def _show(
-    paint: Stylizer, source: Source, screen: Screen, settings: WebcamConfig, *, style: str
+    paint: Stylizer,
+    source: Source,
+    screen: Screen,
+    settings: WebcamConfig,
+    *,
+    name: Callable[[], str],
+    virtual: VirtualCamera | None,
 ) -> None:
     """Run the loop, save what is asked for and say at the end how it went."""
     from infer.webcam import run_webcam
+    from infer.webcam_keys import Keys, free_name
     from nst.image import save_image
 
     def paint_frame(frame: NDArray[np.uint8]) -> NDArray[np.uint8]:
         return paint(frame, name="the camera's picture").rgb
 
-    def switch_colors() -> None:
-        paint.original_colors = not paint.original_colors
-
+    keys = Keys(paint, name=name, announce=say, deliver=result)
+    outputs = [keys.take]
+    if virtual is not None:
+        outputs.append(lambda painted, captured_at: virtual.send(painted))
     frames, dropped, started_at = 0, 0, time.perf_counter()
+    latencies_ms: deque[float] = deque(maxlen=1000)
     records = run_webcam(
-        source, paint_frame, screen, mirror=settings.mirror, actions={"o": switch_colors}
+        source,
+        paint_frame,
+        screen,
+        mirror=settings.mirror,
+        actions=keys.actions,
+        caption=keys.caption,
+        outputs=outputs,
     )
     try:
-        with closing(records):
+        with closing(records), closing(keys):
             for record in records:
                 frames, dropped = record.frame, record.dropped
+                latencies_ms.append(record.latency_ms)
                 if record.snapshot is not None:
-                    path = _free_name(style)
+                    path = free_name(name(), ".png")
                     save_image(path, record.snapshot)
                     result(str(path))
     finally:
         elapsed_s = time.perf_counter() - started_at
         fps = frames / elapsed_s if elapsed_s > 0 else 0.0
-        say(f"{frames} frames shown, {fps:.1f} frames/s, {dropped} of the camera's left out")
-
-
-def _free_name(style: str) -> Path:
-    """Return the first of ``style-001.png``, ``style-002.png`` ... that does not exist."""
-    number = 1
-    while (path := Path(f"{style}-{number:03d}.png")).exists():
-        number += 1
-    return path
+        age = f", {statistics.median(latencies_ms):.0f} ms old when shown" if latencies_ms else ""
+        say(f"{frames} frames shown, {fps:.1f} frames/s{age}, {dropped} of the camera's left out")

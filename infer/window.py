@@ -1,4 +1,4 @@
-"""A window that shows pictures, with a line of text that is in no picture. OpenCV only."""
+"""A window that shows pictures, with lines of text that are in no picture. OpenCV only."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from nst.errors import MediaError
 
 QUIT = "q"
 ESCAPE = 27
+WIDEST = 0.94
+"""Share of the picture's width that a line of text may take."""
 PROBE = "import cv2; cv2.namedWindow('nst'); cv2.destroyAllWindows()"
 PROBE_TIMEOUT_S = 30
 
@@ -43,11 +45,11 @@ class Window:
             raise MediaError(_NO_WINDOWS) from None
 
     def show(self, rgb: NDArray[np.uint8], caption: str = "") -> None:
-        """Show a picture with a line of text in its corner; the picture itself is not changed.
+        """Show a picture with text in its corner; the picture itself is not changed.
 
         Args:
             rgb: (H, W, 3).
-            caption: ASCII; the font knows nothing else.
+            caption: One line or more, ASCII; the font knows nothing else.
         """
         if self._is_sized and not self._is_visible():
             self._is_closed = True  # showing again would open a second window
@@ -87,15 +89,22 @@ class Window:
             return False
 
     def _write(self, picture: NDArray[np.uint8], caption: str) -> None:
-        """Write white on a black bar into the upper left corner of a BGR picture."""
-        cv2, size = self._cv2, max(0.5, picture.shape[0] / 900)
-        font, thickness = cv2.FONT_HERSHEY_SIMPLEX, max(1, round(2 * size))
-        (width, height), below = cv2.getTextSize(caption, font, size, thickness)
-        margin = height // 2
-        corner = (width + 2 * margin, height + below + 2 * margin)
-        cv2.rectangle(picture, (0, 0), corner, (0, 0, 0), cv2.FILLED)
-        place = (margin, height + margin)
-        cv2.putText(picture, caption, place, font, size, (255, 255, 255), thickness, cv2.LINE_AA)
+        """Write white on a black bar for each line into the upper left corner of a BGR picture."""
+        cv2, size, top = self._cv2, max(0.5, picture.shape[0] / 900), 0
+        font, lines = cv2.FONT_HERSHEY_SIMPLEX, caption.splitlines()
+        widths = [cv2.getTextSize(line, font, size, 1)[0][0] for line in lines]
+        if (widest := max(widths, default=0)) > (room := WIDEST * picture.shape[1]):
+            size *= room / widest
+        thickness = max(1, round(2 * size))
+        for line in lines:
+            (width, height), below = cv2.getTextSize(line, font, size, thickness)
+            margin = height // 2
+            corner = (width + 2 * margin, top + height + below + 2 * margin)
+            cv2.rectangle(picture, (0, top), corner, (0, 0, 0), cv2.FILLED)
+            place = (margin, top + height + margin)
+            white = (255, 255, 255)
+            cv2.putText(picture, line, place, font, size, white, thickness, cv2.LINE_AA)
+            top = corner[1]
 
 
 @functools.cache

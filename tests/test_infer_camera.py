@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 
 import infer
 from infer import camera as camera_module
+from infer import webcam as webcam_module
 from infer.camera import Camera, Feed, Shot
 from infer.timing import FrameRate
 from infer.webcam import WebcamRecord, run_webcam
@@ -47,6 +49,7 @@ class FakeFeed:
 
     def __init__(self, *frames: Array | None, interval_s: float = 0.0) -> None:
         self.interval_s = interval_s
+        self.captured_at: float | None = None
         self.taken = 0
         self.is_closed = False
         self._frames: queue.Queue[Array | None] = queue.Queue()
@@ -314,7 +317,10 @@ except MediaError as error:
 
 def test_no_import_of_pyav_beside_opencv() -> None:
     folder = Path(infer.__file__).parent
-    for name in ("camera.py", "window.py", "webcam.py", "webcam_cli.py", "timing.py"):
+    for name in (
+        *("camera.py", "window.py", "webcam.py", "webcam_cli.py", "webcam_keys.py", "timing.py"),
+        *("recorder.py", "virtual_camera.py", "pipeline.py"),
+    ):
         for node in ast.walk(ast.parse((folder / name).read_text(encoding="utf-8"))):
             modules = []
             if isinstance(node, ast.Import):
@@ -324,6 +330,54 @@ def test_no_import_of_pyav_beside_opencv() -> None:
             for module in modules:
                 assert module.split(".")[0] != "av", name
                 assert not module.startswith("infer.video"), name
+
+
+class FakeDriver:
+    """OpenCV with one camera that stamps its frames."""
+
+    CAP_PROP_FPS, CAP_PROP_POS_MSEC, CAP_PROP_BUFFERSIZE = 5, 0, 38
+    COLOR_BGR2RGB = 4
+    error = RuntimeError
+
+    def __init__(self, stamp_ms: float) -> None:
+        self.stamp_ms = stamp_ms
+
+    def VideoCapture(self, device: int) -> FakeDriver:
+        return self
+
+    def isOpened(self) -> bool:
+        return True
+
+    def set(self, key: int, value: float) -> None:
+        pass
+
+    def get(self, key: int) -> float:
+        return self.stamp_ms if key == self.CAP_PROP_POS_MSEC else 30.0
+
+    def read(self) -> tuple[bool, Array]:
+        return True, picture(1)
+
+    def cvtColor(self, frame: Array, code: int) -> Array:
+        return frame
+
+    def release(self) -> None:
+        pass
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="Linux stamps frames")
+@pytest.mark.parametrize(("age_s", "is_taken"), [(0.04, True), (-5.0, False), (3.0, False)])
+def test_the_age_of_a_frame_begins_with_the_driver(
+    monkeypatch: pytest.MonkeyPatch, age_s: float, is_taken: bool
+) -> None:
+    """By hand; a stamp that cannot be of our clock is not believed."""
+    taken_at = time.perf_counter() - age_s
+    driver = FakeDriver(taken_at * 1e3)
+    monkeypatch.setattr(camera_module, "load_opencv", lambda: driver)
+    with closing(Camera(0)) as camera:
+        shot = camera.read(1.0)
+    assert shot is not None
+    assert (shot.captured_at == pytest.approx(taken_at, abs=1e-3)) == is_taken
+    assert is_taken or abs(time.perf_counter() - shot.captured_at) < 1.0
 
 
 # --- Window
@@ -422,6 +476,22 @@ def test_the_text_is_drawn_on_a_copy(fake_opencv: FakeOpenCV) -> None:
     assert np.array_equal(rgb, before)
     assert shown[:20, :40].max() > 240  # letters
     assert (shown[-20:] == (200, 100, 10)).all()  # the rest is the picture, BGR for OpenCV
+
+
+def test_each_line_has_its_bar(fake_opencv: FakeOpenCV) -> None:
+    """By hand: white letters at two heights; below them, and where no line is, the picture."""
+    Window().show(np.full((200, 300, 3), 90, np.uint8), "25 fps\nh help")
+    rows = np.flatnonzero(fake_opencv.shown[0].min(axis=-1).max(axis=1) > 240)
+    gaps = np.flatnonzero(np.diff(rows) > 3)
+    assert len(gaps) == 1
+    assert (fake_opencv.shown[0][100:] == 90).all()
+
+
+def test_a_long_line_is_made_to_fit(fake_opencv: FakeOpenCV) -> None:
+    """Its bar, and so its last letter, ends inside the picture."""
+    Window().show(np.full((200, 160, 3), 90, np.uint8), "a line of letters that is very long " * 2)
+    bar = (fake_opencv.shown[0] == 0).all(axis=-1).any(axis=0)
+    assert 140 < np.flatnonzero(bar).max() < 159
 
 
 @pytest.mark.parametrize(
@@ -535,6 +605,43 @@ def test_other_keys_do_what_they_are_told_to() -> None:
     actions = {"o": lambda: pressed.append("o")}
     run(FakeSource(shot(1), shot(2)), FakeScreen("ox"), actions=actions)
     assert pressed == ["o"]
+
+
+def test_the_caption_and_the_outputs_get_every_frame() -> None:
+    """Below the figures stands what the caller says; outputs get the frame that is shown."""
+    source, screen, given = FakeSource(shot(1), shot(2)), FakeScreen(), list[tuple[Array, float]]()
+    shots = list(source.shots)
+    run(
+        *(source, screen),
+        caption=lambda: "wave   80%",
+        outputs=[lambda painted, captured_at: given.append((painted, captured_at))],
+    )
+    assert [caption.splitlines()[1] for caption in screen.captions] == ["wave   80%"] * 2
+    assert [frame is shown for (frame, _), shown in zip(given, screen.shown, strict=True)]
+    assert [at for _, at in given] == [each.captured_at for each in shots if each is not None]
+
+
+def test_the_last_frame_stays_while_the_camera_is_gone(
+    opened: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An unplugged camera: nothing new is shown, keys are looked at, and then it is one error."""
+    monkeypatch.setattr(camera_module, "RETRY_PAUSE_S", 0.01)
+    monkeypatch.setattr(camera_module, "PATIENCE_S", 0.3)
+    monkeypatch.setattr(webcam_module, "WAIT_S", 0.02)
+    asked = []
+
+    class Screen(FakeScreen):
+        def key(self) -> str:
+            asked.append(len(self.shown))
+            return ""
+
+    screen = Screen()
+    camera = opened(FakeFeed(picture(1), None))
+    with pytest.raises(MediaError, match="has given no picture"):
+        list(run_webcam(camera, negative, screen))
+    assert len(screen.shown) == 1
+    assert asked.count(1) > 3
+    assert screen.is_closed
 
 
 def test_q_ends_the_loop_with_and_without_a_frame() -> None:

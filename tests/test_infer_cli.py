@@ -345,9 +345,9 @@ def test_the_videos_of_a_folder_are_painted(invert_model: Path, film: Path) -> N
     assert [Path(line).as_posix() for line in lines_of(done.stdout)] == [
         "out/b.png",
         "out/deep/c.png",
-        "out/film.mp4",
+        "out/film.gif",
     ]
-    assert frames_of("out/film.mp4") == 10
+    assert frames_of("out/film.gif") == 10
 
 
 def test_settings_of_pictures_that_a_video_cannot_have(invert_model: Path, film: Path) -> None:
@@ -355,7 +355,7 @@ def test_settings_of_pictures_that_a_video_cannot_have(invert_model: Path, film:
     assert (done.exit_code, done.stdout) == (2, "")
     assert "--format png is for pictures" in lines_of(done.stderr)[-1]
     assert stylize(invert_model, film, "a.png", "--format", "webp", "-o", "out").exit_code == 0
-    assert {path.name for path in Path("out").iterdir()} == {"film.mp4", "a.webp"}
+    assert {path.name for path in Path("out").iterdir()} == {"film.gif", "a.webp"}
 
 
 def test_settings_that_a_video_shares_with_pictures(invert_model: Path, film: Path) -> None:
@@ -367,6 +367,21 @@ def test_settings_that_a_video_shares_with_pictures(invert_model: Path, film: Pa
     assert done.exit_code == 1
     assert "film.gif has frames of 32x24" in lines_of(done.stderr)[-1]
     assert lines_of(done.stderr)[-1].endswith("or raise --max-pixels")
+
+
+def test_a_part_of_a_video_is_painted(invert_model: Path, film: Path) -> None:
+    """By hand: frames of 0.1 s each; where the time went is said in words or in JSON."""
+    done = stylize(invert_model, film, "-o", "a.mp4", "--start", "0.3", "--duration", "0:00:00.5")
+    assert done.exit_code == 0
+    assert frames_of("a.mp4") == 5
+    assert "film.gif: 5 frames in " in done.stderr
+    assert "sets the pace" in done.stderr
+    done = stylize(invert_model, film, "-o", "b.mp4", "--start", "0.3", "--json")
+    record = json.loads(done.stdout)
+    assert record["frames"] == 7
+    times = [record[f"{name}_ms"] for name in ("decode", "paint", "write", "wait", "total")]
+    assert all(ms >= 0 for ms in times)
+    assert record["total_ms"] >= record["paint_ms"] > 0
 
 
 def test_our_own_choice_of_a_container_is_said(
@@ -398,6 +413,10 @@ def test_our_own_choice_of_a_container_is_said(
         (["a.png", "-o", "x.xyz"], 2, []),
         (["a.png", "--strength", "2"], 2, []),
         (["film.gif", "--format", "png"], 2, []),
+        (["film.gif", "--start", "soon"], 2, []),
+        (["film.gif", "--start", "0:00:05"], 1, ["error"]),
+        (["a.png", "--duration", "1"], 2, []),
+        (["film.gif", "-o", "film.webm", "--codec", "prores"], 2, []),
     ],
 )
 @pytest.mark.usefixtures("here", "film")

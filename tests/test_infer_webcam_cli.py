@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ import pytest
 from numpy.typing import NDArray
 
 from infer.camera import CameraInfo, Shot
+from infer.virtual_camera import VirtualCamera
 from nst.cli import main
 from nst.errors import MediaError
 from nst.image import load_image
@@ -57,18 +59,46 @@ class FakeWindow:
     def __init__(self, title: str) -> None:
         self.title = title
         self.shown: list[Array] = []
+        self.captions: list[str] = []
         self.is_closed = False
         self._keys = list(FakeWindow.keys)
         FakeWindow.last = self
 
     def show(self, rgb: Array, caption: str = "") -> None:
         self.shown.append(rgb)
+        self.captions.append(caption)
 
     def key(self) -> str:
         key = self._keys.pop(0) if self._keys else ""
         if isinstance(key, BaseException):
             raise key
         return key
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+class FakeLibrary:
+    """pyvirtualcam and its camera in one."""
+
+    last: FakeLibrary
+    error: RuntimeError | None = None
+    device = "/dev/video9"
+
+    def __init__(self, width: int, height: int, fps: float) -> None:
+        if FakeLibrary.error is not None:
+            raise FakeLibrary.error
+        self.width, self.height = width, height
+        self.sent: list[Array] = []
+        self.is_closed = False
+        FakeLibrary.last = self
+
+    @staticmethod
+    def Camera(width: int, height: int, fps: float) -> FakeLibrary:
+        return FakeLibrary(width, height, fps)
+
+    def send(self, frame: Array) -> None:
+        self.sent.append(frame)
 
     def close(self) -> None:
         self.is_closed = True
@@ -103,7 +133,7 @@ def test_the_camera_is_painted_and_mirrored(invert_model: Path, capsys: Any) -> 
     assert "provider: asked CPU, got CPU" in err
     assert "camera 0: 32x24" in err
     assert "5 frames shown" in err
-    assert "frames/s, 2 of the camera's left out" in err
+    assert " ms old when shown, 2 of the camera's left out" in err
 
 
 def test_options_reach_the_camera_and_the_painter(invert_model: Path, capsys: Any) -> None:
@@ -145,6 +175,107 @@ def test_o_switches_the_original_colours(
     kept = FakeWindow.last.shown
     for i, expected in enumerate((plain, plain, kept, kept, plain)):
         assert np.array_equal(switched[i], expected[i])
+
+
+def test_the_strength_is_changed_by_keys(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: two steps down are 80 %; and no step leads beyond 0 or 100 %."""
+    monkeypatch.setattr(FakeWindow, "keys", ("+", "[", "[", "]", ""))
+    assert run(invert_model, "--provider", "cpu") == 0
+    shares = [line.splitlines()[1].split()[1] for line in FakeWindow.last.captions]
+    assert shares == ["100%", "100%", "90%", "80%", "90%"]
+    shown = [int(p[0, 0, 0]) for p in FakeWindow.last.shown]
+    expected = [255, 245, 0.9 * 235 + 0.1 * 20, 0.8 * 225 + 0.2 * 30, 0.9 * 215 + 0.1 * 40]
+    assert shown == pytest.approx(expected, abs=1)
+
+
+def test_r_records_what_is_shown(
+    invert_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    """From key to key, under a free name; the last film ends with the command."""
+    (tmp_path / "negative-001.mp4").write_text("mine")
+    monkeypatch.setattr(FakeWindow, "keys", ("r", "", "r", "r", ""))
+    assert run(invert_model, "--provider", "cpu") == 0
+    out, err = capsys.readouterr()
+    assert out.splitlines() == ["negative-002.mp4", "negative-003.mp4"]
+    assert "negative-002.mp4: 2 frames in " in err
+    assert "negative-003.mp4: 1 frames in " in err
+    assert (tmp_path / "negative-001.mp4").read_text() == "mine"
+    assert levels_of(tmp_path / "negative-002.mp4") == pytest.approx([245, 235], abs=3)
+    assert levels_of(tmp_path / "negative-003.mp4") == pytest.approx([215], abs=3)
+    assert ["REC" in caption for caption in FakeWindow.last.captions] == [0, 1, 1, 0, 1]
+
+
+def levels_of(path: Path) -> list[float]:
+    import av
+
+    with av.open(str(path)) as film:
+        frames = [f.to_ndarray(format="rgb24") for f in film.decode(video=0)]
+    return [float(frame[:, :16].mean()) for frame in frames]  # right of it lies the bright edge
+
+
+def test_a_recording_that_fails_ends_alone(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(FakeWindow, "keys", ("r", ""))
+    assert run(invert_model, "--provider", "cpu") == 0
+    assert "recording needs the package av" in capsys.readouterr().err
+    assert len(FakeWindow.last.shown) == 5
+    assert "cannot record" in FakeWindow.last.captions[1]
+
+
+def test_the_virtual_camera_gets_what_is_shown(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", FakeLibrary)
+    assert run(invert_model, "--provider", "cpu", "--virtual") == 0
+    camera = FakeLibrary.last
+    assert (camera.width, camera.height) == (32, 24)
+    assert len(camera.sent) == 6  # the first one of the warm-up
+    assert np.array_equal(camera.sent[1], FakeWindow.last.shown[0])
+    assert camera.is_closed
+    assert "virtual camera: /dev/video9" in capsys.readouterr().err
+
+
+def test_no_virtual_camera_is_one_line(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", FakeLibrary)
+    monkeypatch.setattr(FakeLibrary, "error", RuntimeError("no device\n'obs' backend: none"))
+    assert run(invert_model, "--provider", "cpu", "--virtual") == 1
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if x.startswith("nst: ")]
+    assert "--virtual: there is no virtual camera, or it is taken" in line
+    assert "no device 'obs' backend: none" in line
+    assert FakeCamera.last.is_closed
+
+
+def test_without_pyvirtualcam_the_package_is_named(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
+    assert run(invert_model, "--provider", "cpu", "--virtual") == 1
+    assert "pip install 'nst[virtual]'" in capsys.readouterr().err
+
+
+def test_a_virtual_camera_has_even_sides_and_follows_the_size(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyvirtualcam", FakeLibrary)
+    camera = VirtualCamera()
+    assert camera.name == ""
+    odd = np.arange(5 * 7 * 3, dtype=np.uint8).reshape(5, 7, 3)
+    camera.send(odd)
+    first = FakeLibrary.last
+    assert (first.width, first.height) == (8, 6)
+    assert np.array_equal(first.sent[0][:5, :7], odd)
+    assert np.array_equal(first.sent[0][5, :7], odd[4])
+    camera.send(np.zeros((4, 4, 3), np.uint8))
+    assert first.is_closed
+    assert FakeLibrary.last.width == 4
+    camera.close()
+    assert FakeLibrary.last.is_closed
 
 
 def test_ctrl_c_says_how_it_went(
