@@ -150,11 +150,9 @@ def _one_scale(
             state = _stepper(evaluator, image, config)
         else:
             state.go_on(evaluator)
-        totals, is_lower = [state.value], True
+        totals, terms, is_lower = [state.value], evaluator.terms, True
         while True:
-            if is_lower:  # otherwise the evaluator last saw a trial that was refused
-                terms = evaluator.terms
-                assert terms is not None
+            assert terms is not None
             if not math.isfinite(totals[-1]):
                 raise InferenceError(
                     f"the objective is {totals[-1]}: other weights (--vgg), a lower --style-weight"
@@ -179,8 +177,9 @@ def _one_scale(
             if reason:
                 return
             is_lower = state.step()
-            if is_lower:
+            if is_lower:  # otherwise the evaluator last saw a trial that was refused
                 totals.append(state.value)
+                terms = evaluator.terms
                 iteration += 1
 
 
