@@ -62,7 +62,7 @@ def _controls(first: str, second: str, mask: Path) -> Iterator[tuple[str, dict[s
     yield f"--region disc.png={second}", {"style": first, "regions": [(mask, second)]}
     yield "--region disc.png=original", {"style": first, "regions": [(mask, "original")]}
     for brush in (0.5, 2.0):
-        yield f"--brush {brush:g}", {"style": first, "brush": brush}
+        yield f"--brush {brush:g}", {"style": first, "brush": brush, "size": 512}
     yield "--original-colors", {"style": first, "original_colors": True}
     yield (
         "--color-transfer statistics",
