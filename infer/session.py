@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state
 
 from infer import providers
+from infer.failures import RUNTIME_ERRORS, is_out_of_memory
 from infer.memory import needed_bytes
 from infer.model_file import ModelFile, read_model
 from infer.providers import LABELS
@@ -39,18 +38,6 @@ the frames of a film do: to allocate anew cost 16 to 20 % of the time from 320x2
 
 _ARENAS = {"CPU": "cpu:0", "CUDA": "gpu:0"}
 """Where a provider keeps memory for its next run, as ONNX Runtime calls it."""
-
-RUNTIME_ERRORS: tuple[type[Exception], ...] = (
-    RuntimeError,
-    MemoryError,
-    UnicodeDecodeError,  # a message that quotes damaged names
-    *(
-        kind
-        for kind in vars(onnxruntime_pybind11_state).values()
-        if isinstance(kind, type) and issubclass(kind, Exception)
-    ),
-)
-"""Everything that ONNX Runtime raises; its classes have no common base."""
 
 
 class Session:
@@ -159,11 +146,18 @@ class Session:
         Raises:
             ModelError: The graph is of a kind that cannot be painted in tiles.
         """
-        from infer.tile_graphs import TileGraphs  # here, because most pictures need no tiles
+        # Here, because most pictures need no tiles.
+        from infer.tile_facts import TileFacts
+        from infer.tile_graphs import TileGraphs
 
-        return TileGraphs(
-            self.model.data, _run_once, name=self.name, size_multiple=self.info.size_multiple
-        )
+        multiple = self.info.size_multiple
+        facts = TileFacts(self.model.data, _run_once, name=self.name, size_multiple=multiple)
+        return TileGraphs(facts, _run_once)
+
+    def on_cpu(self) -> Session:
+        """Return the same model on the CPU."""
+        runtime = create_session(self.model.data, [providers.CPU])
+        return Session(runtime, self.model, asked=self.asked, reason="for want of memory")
 
     def derived(self, graph: bytes) -> Any:  # noqa: ANN401
         """Load a graph that was derived from the model, where the model runs.
@@ -177,7 +171,11 @@ class Session:
             raise self._run_error(error, "a part of the network") from None
 
     def run_derived(
-        self, part: Any, outputs: Sequence[str], inputs: dict[str, NDArray[Any]], what: str  # noqa: ANN401
+        self,
+        part: Any,  # noqa: ANN401
+        outputs: Sequence[str],
+        inputs: dict[str, NDArray[Any]],
+        what: str,
     ) -> list[NDArray[Any]]:
         """Run what ``derived`` returned.
 
@@ -238,7 +236,7 @@ class Session:
         return options
 
     def _run_error(self, error: Exception, what: str) -> NSTError:
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             return OutOfMemoryError(
                 f"{self.obtained} has not enough memory for {what}; try a smaller --size"
             )
@@ -304,9 +302,3 @@ def _check_images(images: NDArray[np.uint8]) -> None:
 
 def _shape(array: NDArray[Any]) -> str:
     return "(" + ", ".join(map(str, array.shape)) + ")"
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    signs = ("failed to allocate", "out of memory", "bad_alloc", "bad allocation", "oom")
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(re.search(rf"\b{s}", text) for s in signs)

@@ -9,63 +9,22 @@ is replaced by sums over the part of the map that belongs to the tile.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import onnx
 from numpy.typing import NDArray
-from onnx import ModelProto, NodeProto, TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
-from infer.noise_field import NoiseField
-from nst.contract import INPUT, MIX, OUTPUT, TEXTURE
-from nst.errors import ModelError
+from infer.tile_facts import NORM, Feeds, Run, TileFacts, any_shape, extract
+from nst.contract import INPUT, MIX
 
-NORM = "InstanceNormalization"
 START, STOP, SEEN = "tile.start", "tile.stop", "tile.seen"
 """Inputs of a graph of statistics, int64 ``(2,)``, px of the crop: where the part that belongs to
 the tile begins and ends, and how large the crop is."""
 STATISTICS = ("tile.means", "tile.squares", "tile.columns")
 """Its outputs: for each channel and row of that part the mean ``(1, C, h, 1)`` and the sum of
 squares of what differs from it, and how many columns there are."""
-
-PROBE = 16, 20
-"""Sides of the small picture that a graph is probed with, in multiples of the network's own."""
-NOISE_PROBE_PX = 86, 1099
-"""Sides of the picture whose noise is compared, beyond one period of each tile of the noise."""
-
-Feeds = dict[str, NDArray[Any]]
-Run = Callable[[bytes, Feeds], list[NDArray[Any]]]
-"""Loads a graph and runs it once."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Norm:
-    """An instance norm of the file."""
-
-    given: str
-    """The map that it norms."""
-    output: str
-    scale: NDArray[np.float32]
-    """``(C,)``."""
-    shift: NDArray[np.float32]
-    epsilon: float
-    work: float
-    """Share of the multiplications of the network that come before it."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PlacedMix:
-    """A place in the network where a regional mix is resized to a map."""
-
-    shares: str
-    """The mix that is resized, over the whole picture."""
-    output: str
-    sides: tuple[tuple[int, int], tuple[int, int]] | None
-    """Height and width of the map over those of the padded picture, as fractions; None where they
-    are those of the picture itself."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,35 +36,16 @@ class Affine:
 
 
 class TileGraphs:
-    """What has to be known of a model to paint in tiles, and the graphs to do it.
+    """The graphs of a model.
 
     Args:
-        model: The file, checked.
-        run: Loads a graph on the CPU and runs it; called a few times with small pictures.
-        name: What to call the model in an error.
-        size_multiple: Of the network, px.
-
-    Attributes:
-        norms: In the order of the graph.
-        field: The tensor that holds the noise of a picture, an input of the graphs; or nothing.
-        noise: Of a network that has some.
-        mixes: Of a file with a regional mix.
-        peak_values: The most values for each pixel that a map of the whole picture has.
-
-    Raises:
-        ModelError: The graph is of a kind that cannot be painted in tiles.
+        facts: What is known of it.
+        run: Loads a graph on the CPU and runs it.
     """
 
-    def __init__(self, model: bytes, run: Run, *, name: str, size_multiple: int) -> None:
-        self._model = onnx.load_model_from_string(model)
-        self._name = name
+    def __init__(self, facts: TileFacts, run: Run) -> None:
+        self.facts = facts
         self._run = run
-        graph = self._model.graph
-        self._producers = {output: node for node in graph.node for output in node.output}
-        probe = self._probe(size_multiple)
-        self.peak_values, self.norms = self._norms(size_multiple, probe)
-        self.field, self.noise = self._noise()
-        self.mixes = self._mixes(size_multiple, probe)
 
     def statistics(self, known: Sequence[Affine]) -> bytes:
         """Return the graph that adds up what the norm behind the known ones has to know.
@@ -113,8 +53,7 @@ class TileGraphs:
         Args:
             known: The norms before it, with their statistics.
         """
-        given = self.norms[len(known)].given
-        number = helper.make_tensor("tile.2", TensorProto.INT64, [1], [2])
+        given = self.facts.norms[len(known)].given
         axes = [
             helper.make_tensor("tile.2_3", TensorProto.INT64, [2], [2, 3]),
             helper.make_tensor("tile.3", TensorProto.INT64, [1], [3]),
@@ -132,26 +71,24 @@ class TileGraphs:
             helper.make_node("ReduceSumSquare", ["tile.rest", "tile.3"], [squares], keepdims=1),
             helper.make_node("Shape", ["tile.own"], [columns], start=3),
         ]
-        places = [helper.make_tensor_value_info(n, TensorProto.INT64, [2]) for n in (START, STOP, SEEN)]
-        outputs = [
-            helper.make_tensor_value_info(means, TensorProto.FLOAT, None),
-            helper.make_tensor_value_info(squares, TensorProto.FLOAT, None),
-            helper.make_tensor_value_info(columns, TensorProto.INT64, [1]),
+        places = [
+            helper.make_tensor_value_info(n, TensorProto.INT64, [2]) for n in (START, STOP, SEEN)
         ]
-        return self._derived(known, nodes, [*axes, number], places, outputs)
+        outputs = [any_shape(means), any_shape(squares), any_shape(columns, TensorProto.INT64)]
+        return self._derived(known, nodes, axes, places, outputs)
 
     def painting(self, known: Sequence[Affine]) -> bytes:
         """Return the graph that paints a tile, when the statistics of all norms are known."""
-        return self._derived(known, [], [], [], list(self._model.graph.output))
+        return self._derived(known, [], [], [], list(self.facts.model.graph.output))
 
     def shares(self, mix: NDArray[np.float32]) -> Feeds:
         """Return the mix as the network resizes it, by the names in ``mixes``, each normalized."""
-        names = list(dict.fromkeys(placed.shares for placed in self.mixes))
+        names = list(dict.fromkeys(placed.shares for placed in self.facts.mixes))
         if not names:
             return {}
         pixel = np.zeros((1, 1, 1, 3), np.uint8)
-        outputs = [helper.make_tensor_value_info(n, TensorProto.FLOAT, None) for n in names]
-        found = self._run(self._extract(outputs), {INPUT: pixel, MIX: mix})
+        outputs = [any_shape(n) for n in names]
+        found = self._run(extract(self.facts.model, outputs), {INPUT: pixel, MIX: mix})
         return dict(zip(names, found, strict=True))
 
     def _derived(
@@ -159,12 +96,12 @@ class TileGraphs:
         known: Sequence[Affine],
         nodes: Iterable[NodeProto],
         constants: Iterable[TensorProto],
-        inputs: Iterable[Any],
-        outputs: Sequence[Any],
+        inputs: Iterable[ValueInfoProto],
+        outputs: Sequence[ValueInfoProto],
     ) -> bytes:
         """Return the file with some norms known, noise and mix as inputs, and what is behind."""
-        graph = self._model.graph
-        norms = dict(zip([norm.output for norm in self.norms], known, strict=False))
+        graph = self.facts.model.graph
+        norms = dict(zip([norm.output for norm in self.facts.norms], known, strict=False))
         changed: list[NodeProto] = []
         numbers = list(constants)
         for node in graph.node:
@@ -179,167 +116,12 @@ class TileGraphs:
                 helper.make_node("Mul", [node.input[0], out + ".factor"], [out + ".scaled"]),
                 helper.make_node("Add", [out + ".scaled", out + ".term"], [out]),
             ]
-        cuts = [name for name in (self.field, *(m.output for m in self.mixes)) if name]
+        cuts = [name for name in (self.facts.field, *(m.output for m in self.facts.mixes)) if name]
         places = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None] * 4) for n in cuts]
-        return self._extract(
-            outputs, nodes=[*changed, *nodes], constants=numbers, inputs=[*places, *inputs]
+        return extract(
+            self.facts.model,
+            outputs,
+            nodes=[*changed, *nodes],
+            constants=numbers,
+            inputs=[*places, *inputs],
         )
-
-    def _extract(
-        self,
-        outputs: Sequence[Any],
-        *,
-        nodes: Sequence[NodeProto] | None = None,
-        constants: Sequence[TensorProto] = (),
-        inputs: Sequence[Any] = (),
-    ) -> bytes:
-        """Return a model of the nodes that some outputs need; further inputs end the search."""
-        graph = self._model.graph
-        nodes = list(graph.node) if nodes is None else nodes
-        cut = {value.name for value in inputs}
-        needed = {value.name for value in outputs}
-        kept: list[NodeProto] = []
-        for node in reversed(nodes):
-            if needed.intersection(node.output) and not cut.intersection(node.output):
-                kept.insert(0, node)
-                needed.update(node.input)
-        held = [t for t in (*graph.initializer, *constants) if t.name in needed]
-        values = [v for v in (*graph.input, *inputs) if v.name in needed]
-        part = helper.make_graph(kept, "tile", values, outputs, held)
-        model = ModelProto(ir_version=self._model.ir_version, graph=part)
-        model.opset_import.extend(self._model.opset_import)
-        data: bytes = model.SerializeToString()
-        return data
-
-    # --- what the file is like -------------------------------------------------------------------
-
-    def _probe(self, multiple: int) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of maps, and of the kernels that make them, for a small picture."""
-        graph = self._model.graph
-        names = [n.output[0] for n in graph.node if n.op_type in ("Conv", "Resize", NORM)]
-        names += [n.input[1] for n in graph.node if n.op_type == "Conv"]
-        names = list(dict.fromkeys(names))
-        nodes = [helper.make_node("Shape", [n], [f"{n}.shape"]) for n in names]
-        outputs = [
-            helper.make_tensor_value_info(f"{n}.shape", TensorProto.INT64, None) for n in names
-        ]
-        image = np.zeros((1, *_probed(multiple), 3), np.uint8)
-        part = self._extract(outputs, nodes=[*graph.node, *nodes])
-        shapes = self._run(part, {INPUT: image} | self._any_mix()) if names else []
-        return {n: tuple(map(int, shape)) for n, shape in zip(names, shapes, strict=True)}
-
-    def _any_mix(self) -> Feeds:
-        graph = self._model.graph
-        for value in graph.input:
-            if value.name == MIX:
-                _, channels, height, width = value.type.tensor_type.shape.dim
-                grid = height.dim_value or 2, width.dim_value or 3
-                return {MIX: np.ones((1, channels.dim_value, *grid), np.float32)}
-        return {}
-
-    def _norms(
-        self, multiple: int, probe: dict[str, tuple[int, ...]]
-    ) -> tuple[float, tuple[Norm, ...]]:
-        """Return the most values of a pixel, and the norms."""
-        graph = self._model.graph
-        found = [node for node in graph.node if node.op_type == NORM]
-        names = list(dict.fromkeys(name for node in found for name in node.input[1:3]))
-        copies = [helper.make_node("Identity", [n], [f"{n}.copy"]) for n in names]
-        outputs = [
-            helper.make_tensor_value_info(f"{n}.copy", TensorProto.FLOAT, None) for n in names
-        ]
-        part = self._extract(outputs, nodes=[*graph.node, *copies])
-        values = self._run(part, {}) if names else []
-        numbers = dict(zip(names, values, strict=True))
-        pixels = math.prod(_padded(multiple))
-        work, peak, norms, before = 0.0, 3.0, [], []
-        for node in graph.node:
-            shape = probe.get(node.output[0])
-            if shape is None:
-                continue
-            peak = max(peak, math.prod(shape) / pixels)
-            if node.op_type == "Conv":
-                work += math.prod(shape) * math.prod(probe[node.input[1]][1:])
-            if node.op_type == NORM:
-                norms.append(node)
-                before.append(work)
-        return peak, tuple(
-            Norm(
-                given=node.input[0],
-                output=node.output[0],
-                scale=numbers[node.input[1]],
-                shift=numbers[node.input[2]],
-                epsilon=next((a.f for a in node.attribute if a.name == "epsilon"), 1e-5),
-                work=done / max(work, 1.0),
-            )
-            for node, done in zip(norms, before, strict=True)
-        )
-
-    def _noise(self) -> tuple[str, NoiseField | None]:
-        """Return the tensor that is the noise of a picture, and the noise; "" and None without."""
-        graph = self._model.graph
-        users = [node for node in graph.node if TEXTURE in node.input]
-        if not users:
-            return "", None
-        tiles = {
-            name: numpy_helper.to_array(tensor)
-            for tensor in graph.initializer
-            for name in ("noise.signs", "noise.values")
-            if tensor.name.endswith(name)
-        }
-        if len(users) != 1 or users[0].op_type != "Mul" or len(tiles) != 2:
-            raise self._refusal("its noise is not where it is expected")
-        field = next(name for name in users[0].input if name != TEXTURE)
-        noise = NoiseField(tiles["noise.signs"], tiles["noise.values"])
-        output = helper.make_tensor_value_info(field, TensorProto.FLOAT, None)
-        image = np.zeros((1, *NOISE_PROBE_PX, 3), np.uint8)
-        (own,) = self._run(self._extract([output]), {INPUT: image})
-        height, width = own.shape[2:]
-        if not np.allclose(own, noise.part((0, height), (0, width)), rtol=0, atol=1e-5):
-            raise self._refusal("its noise is of another kind")
-        return field, noise
-
-    def _mixes(
-        self, multiple: int, probe: dict[str, tuple[int, ...]]
-    ) -> tuple[PlacedMix, ...]:
-        """Return the places where a regional mix is resized."""
-        found = []
-        for node in self._model.graph.node:
-            if node.op_type != "Resize" or not self._is_of_the_mix(node):
-                continue
-            sides = probe[node.output[0]][2:]
-            whole = _padded(multiple)
-            fractions = (sides[0], whole[0]), (sides[1], whole[1])
-            is_picture = multiple > 1 and sides == _probed(multiple)
-            found.append(PlacedMix(node.input[0], node.output[0], None if is_picture else fractions))
-        return tuple(found)
-
-    def _is_of_the_mix(self, node: NodeProto) -> bool:
-        """Whether a node depends on the mix and not on a picture, other than on its size."""
-        is_mix, seen, todo = False, set(), [node.input[0]]
-        while todo:
-            name = todo.pop()
-            is_mix |= name == MIX
-            maker = self._producers.get(name)
-            if maker is None or name in seen or maker.op_type == "Shape":
-                continue
-            if maker.op_type == NORM:
-                return False
-            seen.add(name)
-            todo += maker.input
-        return is_mix
-
-    def _refusal(self, reason: str) -> ModelError:
-        return ModelError(
-            f"{self._name} cannot be painted in tiles, {reason}; export it again with `nst export`"
-        )
-
-
-def _padded(multiple: int) -> tuple[int, int]:
-    """Return the sides of the picture that a graph is probed with, as the network pads it."""
-    return PROBE[0] * multiple, PROBE[1] * multiple
-
-
-def _probed(multiple: int) -> tuple[int, int]:
-    height, width = _padded(multiple)
-    return height - multiple + 1, width - multiple + 1

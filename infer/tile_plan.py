@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 from infer.memory import needed_bytes
 from nst.contract import ModelInfo
@@ -40,12 +41,14 @@ class TilePlan:
     Attributes:
         height: Of the picture, px.
         width: Of the picture, px.
+        tile: The longest side of a tile without its margins, px.
         rows: From top to bottom; the last one ends where the network pads the picture to.
         columns: From left to right.
     """
 
     height: int
     width: int
+    tile: int
     rows: tuple[Span, ...]
     columns: tuple[Span, ...]
 
@@ -88,10 +91,13 @@ def plan_tiles(info: ModelInfo, height: int, width: int, tile: int) -> TilePlan:
         width: Of the picture, px.
         tile: The longest side of a tile without its margins, px.
     """
-    return TilePlan(height, width, _spans(info, height, tile), _spans(info, width, tile))
+    rows, columns = _spans(info, height, tile), _spans(info, width, tile)
+    return TilePlan(height, width, tile, rows, columns)
 
 
-def plan_within(info: ModelInfo, height: int, width: int, budget: int) -> TilePlan | None:
+def plan_within(
+    info: ModelInfo, height: int, width: int, budget: int, most: int = TILE_PX
+) -> TilePlan | None:
     """Return the plan of the largest tiles that fit, or None.
 
     Args:
@@ -99,8 +105,9 @@ def plan_within(info: ModelInfo, height: int, width: int, budget: int) -> TilePl
         height: Of the picture, px.
         width: Of the picture, px.
         budget: Memory for one tile, bytes.
+        most: The side of a tile to begin with, px; it is halved until it fits.
     """
-    tile = TILE_PX
+    tile = most
     while tile >= LEAST_TILE_PX:
         plan = plan_tiles(info, height, width, tile)
         if len(plan.tiles) > 1 and tile_bytes(info, plan) <= budget:
@@ -146,5 +153,5 @@ def _spans(info: ModelInfo, side: int, tile: int) -> tuple[Span, ...]:
             seen_start=max(0, start - margin) * multiple,
             seen_stop=min(blocks, stop + margin) * multiple,
         )
-        for start, stop in zip(edges, edges[1:], strict=False)
+        for start, stop in pairwise(edges)
     )

@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.session import Session
-from infer.tile_graphs import SEEN, START, STATISTICS, STOP, Affine, Feeds, Norm, PlacedMix
+from infer.tile_facts import Feeds, Norm, PlacedMix
+from infer.tile_graphs import SEEN, START, STATISTICS, STOP, Affine
 from infer.tile_plan import Span, TilePlan
 from nst.contract import INPUT, MIX, OUTPUT, TEXTURE
 
@@ -33,9 +34,7 @@ class Moments:
     squares: Any = 0.0
     """Sum of squares of what differs from the mean."""
 
-    def add(
-        self, means: NDArray[np.float32], squares: NDArray[np.float32], columns: int
-    ) -> None:
+    def add(self, means: NDArray[np.float32], squares: NDArray[np.float32], columns: int) -> None:
         """Add rows of a map: their means and squares, ``(C, h)``, each of so many columns."""
         rows = means.astype(np.float64)
         mean = rows.mean(1)
@@ -64,6 +63,7 @@ class Tiling:
         plan: Its tiles.
         texture: What the noise is multiplied by.
         mix: Of a model with controls, as ``Session.run`` takes it.
+        painted: RGB, uint8, (H, W, 3), when all tiles are painted.
     """
 
     session: Session
@@ -71,6 +71,7 @@ class Tiling:
     plan: TilePlan
     texture: float = 1.0
     mix: NDArray[np.float32] | None = None
+    painted: NDArray[np.uint8] | None = field(default=None, init=False)
     _shares: Feeds | None = field(default=None, init=False)
 
     def predict_seconds(self) -> float:
@@ -79,29 +80,31 @@ class Tiling:
         Between them the time grows with the multiplications in a graph.
         """
         graphs = self.session.graphs
-        neutral = [Affine(norm.scale, norm.shift) for norm in graphs.norms]  # mean 0, deviation 1
+        neutral = [
+            Affine(norm.scale, norm.shift) for norm in graphs.facts.norms
+        ]  # mean 0, deviation 1
         tile = self.plan.tiles[0]
         of_tile = self.plan.seen_pixels / (tile[0].seen * tile[1].seen)
         last = self._time(graphs.painting(neutral), tile, [OUTPUT])
-        if not graphs.norms:
+        if not graphs.facts.norms:
             return last * of_tile
         first = self._time(graphs.statistics([]), tile, list(STATISTICS))
-        least = graphs.norms[0].work
+        least = graphs.facts.norms[0].work
         slope = max(0.0, last - first) / max(1e-9, 1 - least)
-        passes = [first + slope * (norm.work - least) for norm in graphs.norms]
+        passes = [first + slope * (norm.work - least) for norm in graphs.facts.norms]
         return (sum(passes) + last) * of_tile
 
-    def paint(self) -> Iterator[float | NDArray[np.uint8]]:
-        """Yield the share of the work that is done after each tile, and last of all the painting.
+    def paint(self) -> Iterator[float]:
+        """Yield the share of the work that is done after each tile; at last ``painted`` is there.
 
         Raises:
             InferenceError: A tile could not be painted, for want of memory as a rule.
         """
         graphs = self.session.graphs
-        total, done = sum(norm.work for norm in graphs.norms) + 1, 0.0
+        total, done = sum(norm.work for norm in graphs.facts.norms) + 1, 0.0
         known: list[Affine] = []
         tiles = self.plan.tiles
-        for norm in graphs.norms:
+        for norm in graphs.facts.norms:
             part = self.session.derived(graphs.statistics(known))
             moments = Moments()
             for number, tile in enumerate(tiles, start=1):
@@ -120,7 +123,7 @@ class Tiling:
             own = seen[0, y : y + rows - row.start, x : x + columns - column.start]
             painted[row.start : rows, column.start : columns] = own
             yield (done + number / len(tiles)) / total
-        yield painted
+        self.painted = painted
 
     def _time(self, graph: bytes, tile: Tile, outputs: list[str]) -> float:
         """Return the seconds of one tile; the first run of a graph is slower and not counted."""
@@ -143,11 +146,11 @@ class Tiling:
             feeds[MIX] = self.mix
         names = {value.name for value in part.get_inputs()}
         names |= {value.name for value in part.get_overridable_initializers()}
-        graphs = self.session.graphs
-        if graphs.noise is not None and graphs.field in names:
-            spans = [(span.seen_start, span.seen_stop) for span in tile]
-            feeds[graphs.field] = graphs.noise.part(*spans)
-        for placed in graphs.mixes:
+        facts = self.session.graphs.facts
+        if facts.noise is not None and facts.field in names:
+            rows, columns = ((span.seen_start, span.seen_stop) for span in tile)
+            feeds[facts.field] = facts.noise.part(rows, columns)
+        for placed in facts.mixes:
             if placed.output in names:
                 feeds[placed.output] = self._mix_at(placed, tile)
         given = {name: value for name, value in feeds.items() if name in names}

@@ -22,7 +22,7 @@ VERBS = ("train", "export", "infer")
 HOUSE = ("nst", *VERBS)
 FLOOR = (
     *("errors", "contract", "image", "color", "files", "settings", "terminal", "interrupt"),
-    *("memory", "model_graph", "ort", "recipe", "masks", "enlarge", "critic"),
+    *("memory", "model_graph", "ort", "recipe", "masks", "enlarge", "critic", "seal"),
 )
 """Modules of ``nst`` that ``infer`` may import; what they are made of has to be torch-free too."""
 OF_ONE_VERB = (
