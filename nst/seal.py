@@ -22,11 +22,24 @@ MARK = "nst.sealed"
 
 def sealed(model: ModelProto) -> bytes:
     """Return the bytes of a model with the hash at their end; the same model, the same bytes."""
-    copy = ModelProto()
-    copy.CopyFrom(model)
+    copy = unsealed(model)
+    entries = list(copy.metadata_props)
+    del copy.metadata_props[:]
+    # In front of the others: a file that was cut off has lost more than these two.
     copy.metadata_props.add(key=MARK, value="true")
+    copy.metadata_props.extend(entries)
     data: bytes = copy.SerializeToString(deterministic=True)
     return data + _ending(data)
+
+
+def unsealed(model: ModelProto) -> ModelProto:
+    """Return a copy of a model without a hash, as files were before it."""
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    del copy.metadata_props[:]
+    kept = (entry for entry in model.metadata_props if entry.key not in (KEY, MARK))
+    copy.metadata_props.extend(kept)
+    return copy
 
 
 def is_sealed(data: bytes, *, source: str) -> bool:

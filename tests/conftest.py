@@ -24,6 +24,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from nst.contract import DIMENSIONS, INPUT, OUTPUT, ModelInfo
+from nst.seal import sealed
 
 if TYPE_CHECKING:
     from nst.transformer import TransformerNet
@@ -88,7 +89,7 @@ def invert_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made_with="tests",
     )
     helper.set_model_props(model, info.to_metadata())
-    onnx.save(model, path)
+    path.write_bytes(sealed(model))
     return path
 
 
