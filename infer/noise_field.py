@@ -54,7 +54,8 @@ class NoiseField:
 def _spread(
     tile: NDArray[np.float32], rows: NDArray[np.int64], columns: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    return tile[:, columns % tile.shape[1]][rows % tile.shape[0]]
+    spread: NDArray[np.float32] = tile[:, columns % tile.shape[1]][rows % tile.shape[0]]
+    return spread
 
 
 def _between(

@@ -152,13 +152,16 @@ class Painter:
 
     def _whole(self, job: Job) -> NDArray[np.uint8]:
         """Paint a picture as a whole, a second time where the first one found too little memory."""
-        images = job.image[None]
         try:
-            return self.session.run(images, texture=job.texture, mix=job.mix)[0]
+            return self._once(job)
         except OutOfMemoryError as error:
             self._announce(f"{job.name}: {_first_half(error)}; giving memory back and trying again")
         self.session.give_memory_back()
-        return self.session.run(images, texture=job.texture, mix=job.mix)[0]
+        return self._once(job)
+
+    def _once(self, job: Job) -> NDArray[np.uint8]:
+        painted = self.session.run(job.image[None], texture=job.texture, mix=job.mix)
+        return np.asarray(painted[0])
 
     def _check(self, size: tuple[int, int], name: str, brush: float) -> None:
         """Look at the free memory before the first picture of a size.

@@ -111,8 +111,8 @@ class Stylizer:
         self.session: Session = open_session(model, provider)
         if not self.session.model.is_sealed:
             announce(
-                f"{self.session.name} is from before models carried a hash of themselves: damage to"
-                " it would go unnoticed; export it again with `nst export`"
+                f"{self.session.name} carries no hash of itself, as older exports: damage would go"
+                " unnoticed; export it again with `nst export`"
             )
         self.painter = Painter(self.session, tile=tile, announce=announce)
         if texture != 1 and not self.session.has_texture:

@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 import infer.memory
 import infer.session
 from infer.cli import app
+from infer.model_file import read_model
 from infer.painter import Job, Painter
 from infer.session import Session, open_session
 from infer.stylizer import Stylizer
@@ -67,7 +68,7 @@ def card(invert_model: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S
         monkeypatch.setattr(
             infer.session, "create_session", lambda model, chain: runtimes[chain[0]]
         )
-        found = infer.session.read_model(invert_model)
+        found = read_model(invert_model)
         return Session(runtimes[CUDA], found, asked=asked, chain=[CUDA])
 
     return make

@@ -86,7 +86,8 @@ def photograph(height: int, width: int) -> NDArray[np.uint8]:
     rows, columns = np.mgrid[0:height, 0:width]
     light = 120 + 100 * rows / height - 110 * columns / width
     grain = rng.normal(0, 25, (height, width, 3))
-    return np.clip(light[..., None] + grain, 0, 255).astype(np.uint8)
+    clipped: NDArray[np.float64] = np.clip(light[..., None] + grain, 0, 255)
+    return clipped.astype(np.uint8)
 
 
 def in_tiles(
@@ -97,7 +98,7 @@ def in_tiles(
     texture: float = 1.0,
     mix: NDArray[np.float32] | None = None,
 ) -> NDArray[np.uint8]:
-    plan = plan_tiles(session.info, *image.shape[:2], side)
+    plan = plan_tiles(session.info, image.shape[0], image.shape[1], side)
     assert len(plan.tiles) > 1
     tiling = Tiling(session, image, plan, texture, mix)
     shares = list(tiling.paint())
