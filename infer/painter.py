@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from infer.memory import check_memory, needed_bytes, usable_bytes
 from infer.session import Session
 from infer.tile_plan import TILE_PX, TilePlan, plan_tiles, plan_within, tile_bytes, tile_side
-from infer.tiles import Tiling
+from infer.tiles import Tiling, kept_bytes
 from nst.errors import InferenceError, OutOfMemoryError
 from nst.terminal import Bars, format_duration, format_size
 
@@ -244,20 +244,27 @@ class Painter:
 
     def _budget(self, size: tuple[int, int], mix: NDArray[np.float32] | None) -> int:
         """Return how much memory one tile may take beside the painting and the mix, bytes."""
-        if self.session.has_own_memory:  # nobody knows
-            return sys.maxsize
+        return sys.maxsize if self.session.has_own_memory else self._host_bytes(size, mix)
+
+    def _host_bytes(self, size: tuple[int, int], mix: NDArray[np.float32] | None) -> int:
+        """Return how much memory of the computer is left beside the painting and the mix."""
         grid = 0 if mix is None or mix.shape[2:] == (1, 1) else mix.size
         return usable_bytes() - 3 * size[0] * size[1] - SHARE_BYTES * grid
 
     def _in_tiles(self, job: Job, plan: TilePlan, reason: str) -> Painted:
         """Paint in tiles, and say so before it begins; of pictures of one size once."""
-        tiling = Tiling(self.session, job.image, plan, job.texture, job.mix)
+        memory, kept = tile_bytes(self.session.info, plan), kept_bytes(self.session, plan)
+        left = self._host_bytes(job.size, job.mix)
+        left -= 0 if self.session.has_own_memory else memory
+        keeps = kept is not None and kept <= left
+        tiling = Tiling(self.session, job.image, plan, job.texture, job.mix, keeps)
         if self._said != job.size:
             seconds = max(1.0, tiling.predict_seconds())
-            memory = format_size(tile_bytes(self.session.info, plan))
+            words = f", {format_size(kept)} for what lies between" if keeps and kept else ""
             self._announce(
                 f"{job.name}: {reason}; painting {job.size[1]}x{job.size[0]} px in"
-                f" {plan.describe()}, {memory} at a time, about {format_duration(seconds)}"
+                f" {plan.describe()}, {format_size(memory)} at a time{words},"
+                f" about {format_duration(seconds)}"
             )
         with nullcontext() if self.bars is None else self.bars(job.name, 100) as bar:
             for done in tiling.paint():

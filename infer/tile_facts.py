@@ -6,7 +6,7 @@ All of it is read from the graph, or found by running parts of it on small pictu
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import ModelProto, NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
 
+from infer.kept_maps import KeptMap, crossing
 from infer.noise_field import NoiseField
 from nst.contract import INPUT, MIX, TEXTURE
 from nst.errors import ModelError
@@ -72,6 +73,7 @@ class TileFacts:
         field: The tensor that holds the noise of a picture; or nothing.
         noise: Of a network that has some.
         mixes: Of a file with a regional mix.
+        kept: Of each norm, the maps that can be kept for what is behind it; or nothing at all.
         peak_values: The most values for each pixel that a map of the whole picture has.
 
     Raises:
@@ -83,17 +85,20 @@ class TileFacts:
         self._name = name
         self._run = run
         self._producers = {output: node for node in self.model.graph.node for output in node.output}
-        probe = self._probe(size_multiple)
+        norms = [node for node in self.model.graph.node if node.op_type == NORM]
+        crossings = crossing(self.model.graph, norms)
+        probe = self._probe(size_multiple, {name for names in crossings for name in names})
         self.peak_values, self.norms = self._norms(size_multiple, probe)
         self.field, self.noise = self._noise()
         self.mixes = self._mixes(size_multiple, probe)
+        self.kept = _kept(crossings, size_multiple, probe)
 
-    def _probe(self, multiple: int) -> dict[str, tuple[int, ...]]:
+    def _probe(self, multiple: int, maps: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of maps, and of the kernels that make them, for a small picture."""
         graph = self.model.graph
         names = [n.output[0] for n in graph.node if n.op_type in ("Conv", "Resize", NORM)]
         names += [n.input[1] for n in graph.node if n.op_type == "Conv"]
-        names = list(dict.fromkeys(names))
+        names = list(dict.fromkeys((*names, *sorted(maps))))
         nodes = [helper.make_node("Shape", [n], [f"{n}.shape"]) for n in names]
         outputs = [any_shape(f"{n}.shape", TensorProto.INT64) for n in names]
         image = np.zeros((1, *_probed(multiple), 3), np.uint8)
@@ -204,6 +209,23 @@ class TileFacts:
         return ModelError(
             f"{self._name} cannot be painted in tiles, {reason}; export it again with `nst export`"
         )
+
+
+def _kept(
+    crossings: Sequence[Sequence[str]], multiple: int, probe: dict[str, tuple[int, ...]]
+) -> tuple[tuple[KeptMap, ...], ...]:
+    """Return the maps of each norm with their sides; nothing where one is no map of the picture."""
+    height, width = _padded(multiple)
+    shapes = [probe[name] for names in crossings for name in names]
+    if any(len(shape) != 4 or shape[0] != 1 for shape in shapes):
+        return ()
+    return tuple(
+        tuple(
+            KeptMap(name, probe[name][1], ((probe[name][2], height), (probe[name][3], width)))
+            for name in names
+        )
+        for names in crossings
+    )
 
 
 def extract(

@@ -47,25 +47,34 @@ class TileGraphs:
         self.facts = facts
         self._run = run
 
-    def statistics(self, known: Sequence[Affine]) -> bytes:
+    def statistics(
+        self,
+        known: Sequence[Affine],
+        given: Sequence[str] = (),
+        wanted: Sequence[str] = (),
+    ) -> bytes:
         """Return the graph that adds up what the norm behind the known ones has to know.
 
         Args:
             known: The norms before it, with their statistics.
+            given: Maps that are inputs, where the graph begins.
+            wanted: Maps that are outputs, behind the sums.
         """
-        given = self.facts.norms[len(known)].given
+        normed = self.facts.norms[len(known)].given
         axes = [
             helper.make_tensor("tile.2_3", TensorProto.INT64, [2], [2, 3]),
             helper.make_tensor("tile.3", TensorProto.INT64, [1], [3]),
         ]
         means, squares, columns = STATISTICS
         nodes = [
-            helper.make_node("Shape", [given], ["tile.sides"], start=2),
+            helper.make_node("Shape", [normed], ["tile.sides"], start=2),
             helper.make_node("Mul", ["tile.sides", START], ["tile.start_scaled"]),
             helper.make_node("Div", ["tile.start_scaled", SEEN], ["tile.first"]),
             helper.make_node("Mul", ["tile.sides", STOP], ["tile.stop_scaled"]),
             helper.make_node("Div", ["tile.stop_scaled", SEEN], ["tile.last"]),
-            helper.make_node("Slice", [given, "tile.first", "tile.last", "tile.2_3"], ["tile.own"]),
+            helper.make_node(
+                "Slice", [normed, "tile.first", "tile.last", "tile.2_3"], ["tile.own"]
+            ),
             helper.make_node("ReduceMean", ["tile.own", "tile.3"], [means], keepdims=1),
             helper.make_node("Sub", ["tile.own", means], ["tile.rest"]),
             helper.make_node("ReduceSumSquare", ["tile.rest", "tile.3"], [squares], keepdims=1),
@@ -75,11 +84,12 @@ class TileGraphs:
             helper.make_tensor_value_info(n, TensorProto.INT64, [2]) for n in (START, STOP, SEEN)
         ]
         outputs = [any_shape(means), any_shape(squares), any_shape(columns, TensorProto.INT64)]
-        return self._derived(known, nodes, axes, places, outputs)
+        outputs += [any_shape(name) for name in wanted]
+        return self._derived(known, given, outputs, nodes, axes, places)
 
-    def painting(self, known: Sequence[Affine]) -> bytes:
+    def painting(self, known: Sequence[Affine], given: Sequence[str] = ()) -> bytes:
         """Return the graph that paints a tile, when the statistics of all norms are known."""
-        return self._derived(known, [], [], [], list(self.facts.model.graph.output))
+        return self._derived(known, given, list(self.facts.model.graph.output))
 
     def shares(self, mix: NDArray[np.float32]) -> Feeds:
         """Return the mix as the network resizes it, by the names in ``mixes``, each normalized."""
@@ -94,10 +104,11 @@ class TileGraphs:
     def _derived(
         self,
         known: Sequence[Affine],
-        nodes: Iterable[NodeProto],
-        constants: Iterable[TensorProto],
-        inputs: Iterable[ValueInfoProto],
+        given: Sequence[str],
         outputs: Sequence[ValueInfoProto],
+        nodes: Iterable[NodeProto] = (),
+        constants: Iterable[TensorProto] = (),
+        inputs: Iterable[ValueInfoProto] = (),
     ) -> bytes:
         """Return the file with some norms known, noise and mix as inputs, and what is behind."""
         graph = self.facts.model.graph
@@ -116,7 +127,11 @@ class TileGraphs:
                 helper.make_node("Mul", [node.input[0], out + ".factor"], [out + ".scaled"]),
                 helper.make_node("Add", [out + ".scaled", out + ".term"], [out]),
             ]
-        cuts = [name for name in (self.facts.field, *(m.output for m in self.facts.mixes)) if name]
+        cuts = [
+            name
+            for name in (self.facts.field, *(m.output for m in self.facts.mixes), *given)
+            if name
+        ]
         places = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None] * 4) for n in cuts]
         return extract(
             self.facts.model,

@@ -2,7 +2,8 @@
 
 Instance norms need mean and deviation of whole maps. So the tiles are seen once for each norm, by
 the part of the network before it, with the norms before that already known; a last time they are
-painted. Sums are float64.
+painted. Sums are float64. Where there is memory for the maps between two norms, they are kept, and
+no pass computes what an earlier one has computed.
 """
 
 from __future__ import annotations
@@ -15,13 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.kept_maps import KeptMap, Tile, most_values
 from infer.session import Session
-from infer.tile_facts import Feeds, Norm, PlacedMix
-from infer.tile_graphs import SEEN, START, STATISTICS, STOP, Affine
-from infer.tile_plan import Span, TilePlan
-from nst.contract import INPUT, MIX, OUTPUT, TEXTURE
-
-Tile = tuple[Span, Span]
+from infer.tile_facts import Norm
+from infer.tile_feeds import Feeder
+from infer.tile_graphs import STATISTICS, Affine
+from infer.tile_plan import TilePlan
+from nst.contract import OUTPUT
 
 
 @dataclass(slots=True, eq=False)
@@ -53,6 +54,10 @@ class Moments:
         return Affine(factor.astype(np.float32), term.astype(np.float32))
 
 
+KEPT_OVERHEAD = 1.5
+"""Of passes that keep maps, all together, over painting the tiles once."""
+
+
 @dataclass(slots=True, eq=False)
 class Tiling:
     """One picture to be painted in tiles.
@@ -63,6 +68,7 @@ class Tiling:
         plan: Its tiles.
         texture: What the noise is multiplied by.
         mix: Of a model with controls, as ``Session.run`` takes it.
+        keeps: Whether the maps between two norms are kept, see ``kept_bytes``.
         painted: RGB, uint8, (H, W, 3), when all tiles are painted.
     """
 
@@ -71,27 +77,30 @@ class Tiling:
     plan: TilePlan
     texture: float = 1.0
     mix: NDArray[np.float32] | None = None
+    keeps: bool = False
     painted: NDArray[np.uint8] | None = field(default=None, init=False)
-    _shares: Feeds | None = field(default=None, init=False)
+    _kept: dict[str, tuple[KeptMap, NDArray[np.float32]]] = field(init=False, default_factory=dict)
+    _feeder: Feeder = field(init=False)
+
+    def __post_init__(self) -> None:
+        graphs = self.session.graphs
+        self._feeder = Feeder(graphs, self.image, self.plan, self.texture, self.mix)
 
     def predict_seconds(self) -> float:
         """Return how long it will take, from the first tile through the first and the last graph.
 
         Between them the time grows with the multiplications in a graph.
         """
-        graphs = self.session.graphs
-        neutral = [
-            Affine(norm.scale, norm.shift) for norm in graphs.facts.norms
-        ]  # mean 0, deviation 1
+        graphs, norms = self.session.graphs, self.session.graphs.facts.norms
+        neutral = [Affine(norm.scale, norm.shift) for norm in norms]  # mean 0, deviation 1
         tile = self.plan.tiles[0]
         of_tile = self.plan.seen_pixels / (tile[0].seen * tile[1].seen)
         last = self._time(graphs.painting(neutral), tile, [OUTPUT])
-        if not graphs.facts.norms:
-            return last * of_tile
+        if not norms or self.keeps:
+            return last * of_tile * (KEPT_OVERHEAD if norms else 1)
         first = self._time(graphs.statistics([]), tile, list(STATISTICS))
-        least = graphs.facts.norms[0].work
-        slope = max(0.0, last - first) / max(1e-9, 1 - least)
-        passes = [first + slope * (norm.work - least) for norm in graphs.facts.norms]
+        slope = max(0.0, last - first) / max(1e-9, 1 - norms[0].work)
+        passes = [first + slope * (norm.work - norms[0].work) for norm in norms]
         return (sum(passes) + last) * of_tile
 
     def paint(self) -> Iterator[float]:
@@ -100,30 +109,55 @@ class Tiling:
         Raises:
             InferenceError: A tile could not be painted, for want of memory as a rule.
         """
-        graphs = self.session.graphs
-        total, done = sum(norm.work for norm in graphs.facts.norms) + 1, 0.0
+        graphs, tiles = self.session.graphs, self.plan.tiles
+        works = [norm.work for norm in graphs.facts.norms] + [1.0]
+        if self.keeps:
+            works = np.diff(works, prepend=0).tolist()
+        total, done = sum(works), 0.0
         known: list[Affine] = []
-        tiles = self.plan.tiles
-        for norm in graphs.facts.norms:
-            part = self.session.derived(graphs.statistics(known))
+        for work, norm in zip(works, graphs.facts.norms, strict=False):
+            maps = self._new_maps(len(known))
+            wanted = [each.name for each, _ in maps]
+            part = self.session.derived(graphs.statistics(known, list(self._kept), wanted))
             moments = Moments()
             for number, tile in enumerate(tiles, start=1):
-                means, squares, (columns,) = self._run(part, tile, list(STATISTICS))
+                found = self._run(part, tile, [*STATISTICS, *wanted])
+                means, squares, (columns,) = found[:3]
                 moments.add(means[0, :, :, 0], squares[0, :, :, 0], int(columns))
-                yield (done + norm.work * number / len(tiles)) / total
-            done += norm.work
+                for (each, whole), seen in zip(maps, found[3:], strict=True):
+                    each.put(whole, seen, tile)
+                yield (done + work * number / len(tiles)) / total
+            self._let_go(len(known), maps)
+            done += work
             known.append(moments.affine(norm))
-        part = self.session.derived(graphs.painting(known))
+        part = self.session.derived(graphs.painting(known, list(self._kept)))
         painted = np.empty_like(self.image)
-        height, width = self.image.shape[:2]
-        for number, (row, column) in enumerate(tiles, start=1):
-            (seen,) = self._run(part, (row, column), [OUTPUT])
-            y, x = row.start - row.seen_start, column.start - column.seen_start
-            rows, columns = min(row.stop, height), min(column.stop, width)
-            own = seen[0, y : y + rows - row.start, x : x + columns - column.start]
-            painted[row.start : rows, column.start : columns] = own
-            yield (done + number / len(tiles)) / total
+        for number, tile in enumerate(tiles, start=1):
+            (seen,) = self._run(part, tile, [OUTPUT])
+            self._put(painted, seen[0], tile)
+            yield (done + works[-1] * number / len(tiles)) / total
+        self._kept.clear()
         self.painted = painted
+
+    def _new_maps(self, number: int) -> list[tuple[KeptMap, NDArray[np.float32]]]:
+        """Return the maps that are first computed before a norm, with room for each."""
+        maps = self.session.graphs.facts.kept[number] if self.keeps else ()
+        new = [each for each in maps if each.name not in self._kept]
+        return [(each, each.empty(self.plan.padded)) for each in new]
+
+    def _let_go(self, number: int, new: list[tuple[KeptMap, NDArray[np.float32]]]) -> None:
+        """Keep what is needed behind a norm, and nothing else."""
+        all_maps = [*self._kept.values(), *new]
+        needed = self.session.graphs.facts.kept[number] if self.keeps else ()
+        self._kept = {each.name: (each, whole) for each, whole in all_maps if each in needed}
+
+    def _put(self, painted: NDArray[np.uint8], seen: NDArray[np.uint8], tile: Tile) -> None:
+        """Write what belongs to a tile, of what is seen of it; what was padded is left out."""
+        row, column = tile
+        y, x = row.start - row.seen_start, column.start - column.seen_start
+        rows, columns = min(row.stop, len(painted)), min(column.stop, painted.shape[1])
+        own = seen[y : y + rows - row.start, x : x + columns - column.start]
+        painted[row.start : rows, column.start : columns] = own
 
     def _time(self, graph: bytes, tile: Tile, outputs: list[str]) -> float:
         """Return the seconds of one tile; the first run of a graph is slower and not counted."""
@@ -134,74 +168,20 @@ class Tiling:
         return time.perf_counter() - started_at
 
     def _run(self, part: Any, tile: Tile, outputs: list[str]) -> list[NDArray[Any]]:  # noqa: ANN401
-        row, column = tile
-        feeds: Feeds = {
-            INPUT: self._crop(row, column)[None],
-            START: np.array([span.start - span.seen_start for span in tile]),
-            STOP: np.array([span.stop - span.seen_start for span in tile]),
-            SEEN: np.array([span.seen for span in tile]),
-            TEXTURE: np.array([self.texture], np.float32),
-        }
-        if self.mix is not None:
-            feeds[MIX] = self.mix
         names = {value.name for value in part.get_inputs()}
         names |= {value.name for value in part.get_overridable_initializers()}
-        facts = self.session.graphs.facts
-        if facts.noise is not None and facts.field in names:
-            rows, columns = ((span.seen_start, span.seen_stop) for span in tile)
-            feeds[facts.field] = facts.noise.part(rows, columns)
-        for placed in facts.mixes:
-            if placed.output in names:
-                feeds[placed.output] = self._mix_at(placed, tile)
-        given = {name: value for name, value in feeds.items() if name in names}
-        what = f"a tile of {column.seen}x{row.seen} px"
-        return self.session.run_derived(part, outputs, given, what)
-
-    def _crop(self, row: Span, column: Span) -> NDArray[np.uint8]:
-        """Return what is seen of a tile; beyond the picture its last row and column repeat."""
-        height, width = self.image.shape[:2]
-        rows = slice(row.seen_start, min(row.seen_stop, height))
-        columns = slice(column.seen_start, min(column.seen_stop, width))
-        below, right = row.seen_stop - rows.stop, column.seen_stop - columns.stop
-        crop = self.image[rows, columns]
-        if below or right:
-            crop = np.pad(crop, ((0, below), (0, right), (0, 0)), mode="edge")
-        return np.ascontiguousarray(crop)
-
-    def _mix_at(self, placed: PlacedMix, tile: Tile) -> NDArray[np.float32]:
-        """Return the mix as the network resizes it to a map, of the tile's place."""
-        if self._shares is None:
-            assert self.mix is not None
-            self._shares = self.session.graphs.shares(self.mix)
-        shares = self._shares[placed.shares]
-        for axis, span in enumerate(tile):
-            if placed.sides is None:
-                places, side = np.arange(span.seen_start, span.seen_stop), self.image.shape[axis]
-            else:
-                part, of = placed.sides[axis]
-                first, last = (at * part // of for at in (span.seen_start, span.seen_stop))
-                places, side = np.arange(first, last), self.plan.padded[axis] * part // of
-            shares = _resized(shares, axis + 2, places, side)
-        return np.ascontiguousarray(shares)
+        feeds = self._feeder.feeds(tile, names)
+        feeds |= {
+            name: each.part(whole, tile)
+            for name, (each, whole) in self._kept.items()
+            if name in names
+        }
+        what = f"a tile of {tile[1].seen}x{tile[0].seen} px"
+        return self.session.run_derived(part, outputs, feeds, what)
 
 
-def _resized(
-    grid: NDArray[np.float32], axis: int, places: NDArray[np.int64], side: int
-) -> NDArray[np.float32]:
-    """Resize an axis linearly, between the middles of its cells, and return some places of it.
-
-    One cell is left as it is: it holds for every place.
-    """
-    cells = grid.shape[axis]
-    if cells == 1:
-        return grid
-    at = np.clip((places + 0.5) * (cells / side) - 0.5, 0, cells - 1)
-    before = np.minimum(at.astype(np.int64), cells - 2)
-    shape = [1] * grid.ndim
-    shape[axis] = -1
-    share = (at - before).astype(np.float32).reshape(shape)
-    first = before[0]
-    near = grid.take(range(first, before[-1] + 2), axis)
-    low, high = near.take(before - first, axis), near.take(before - first + 1, axis)
-    resized: NDArray[np.float32] = low + (high - low) * share
-    return resized
+def kept_bytes(session: Session, plan: TilePlan) -> int | None:
+    """Return what it takes to keep the maps between norms, bytes; None where that is no use."""
+    kept = session.graphs.facts.kept
+    height, width = plan.padded
+    return int(4 * most_values(kept) * height * width) if kept else None

@@ -211,6 +211,19 @@ def test_tiles_that_were_asked_for_and_do_not_fit(
         paint(IMAGE)
 
 
+def test_maps_are_kept_where_there_is_memory(
+    invert_model: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: 160 of 200 kB may be used, 90 are the painting's, a tile takes 15; 55 are left."""
+    monkeypatch.setattr(infer.memory, "free_bytes", lambda: 200_000)
+    paint = Stylizer(invert_model, provider="cpu", size=None, tile=64, announce=said.append)
+    for needed, is_kept in ((54_000, True), (55_000, False)):
+        monkeypatch.setattr("infer.painter.kept_bytes", lambda session, plan, n=needed: n)
+        paint.painter._said = None
+        paint(IMAGE)
+        assert ("0.1 MB for what lies between" in said[-1]) is is_kept
+
+
 def test_a_large_picture_says_what_it_takes(
     invert_model: Path, said: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

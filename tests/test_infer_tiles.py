@@ -18,9 +18,10 @@ from export.to_onnx import to_model, write_info
 from infer.noise_field import NoiseField
 from infer.session import Session, open_session
 from infer.tile_facts import Norm
+from infer.tile_graphs import Affine
 from infer.tile_plan import Span, plan_tiles, plan_within, tile_bytes, tile_side
-from infer.tiles import Moments, Tiling
-from nst.contract import Controls, ModelInfo
+from infer.tiles import Moments, Tiling, kept_bytes
+from nst.contract import INPUT, Controls, ModelInfo
 from nst.dimensions import SwiftDimensions
 from nst.errors import ModelError, UsageError
 from nst.nets import build_network
@@ -97,10 +98,11 @@ def in_tiles(
     *,
     texture: float = 1.0,
     mix: NDArray[np.float32] | None = None,
+    keeps: bool = False,
 ) -> NDArray[np.uint8]:
     plan = plan_tiles(session.info, image.shape[0], image.shape[1], side)
     assert len(plan.tiles) > 1
-    tiling = Tiling(session, image, plan, texture, mix)
+    tiling = Tiling(session, image, plan, texture, mix, keeps)
     shares = list(tiling.paint())
     assert all(before < after for before, after in pairwise(shares))
     assert shares[-1] == pytest.approx(1)
@@ -118,11 +120,12 @@ def compare(
 ) -> None:
     whole = session.run(image[None], texture=texture, mix=mix)[0]
     assert whole.std() > 10  # an even painting would hide everything
-    tiled = in_tiles(session, image, side, texture=texture, mix=mix)
-    assert tiled.shape == whole.shape
-    off = np.abs(tiled.astype(int) - whole)
-    assert off.max() <= LEVELS
-    assert np.count_nonzero(off) < 0.01 * off.size
+    for keeps in (False, True):
+        tiled = in_tiles(session, image, side, texture=texture, mix=mix, keeps=keeps)
+        assert tiled.shape == whole.shape
+        off = np.abs(tiled.astype(int) - whole)
+        assert off.max() <= LEVELS
+        assert np.count_nonzero(off) < 0.01 * off.size
 
 
 # --- tiles are the whole -------------------------------------------------------------------------
@@ -181,9 +184,36 @@ def test_a_model_without_norms(invert_model: Path) -> None:
 
 def test_time_is_predicted_before_it_begins(swift: Session) -> None:
     image = photograph(130, 197)
-    tiling = Tiling(swift, image, plan_tiles(swift.info, 130, 197, 64))
-    assert tiling.predict_seconds() > 0
-    assert tiling.painted is None
+    for keeps in (False, True):
+        tiling = Tiling(swift, image, plan_tiles(swift.info, 130, 197, 64), keeps=keeps)
+        assert tiling.predict_seconds() > 0
+        assert tiling.painted is None
+
+
+def test_a_pass_begins_where_the_last_one_ended(swift: Session) -> None:
+    """By hand: what is kept of the first block is what its convolutions give, and what passes by;
+    a graph that is given these has one convolution, and no picture comes in."""
+    facts, graphs = swift.graphs.facts, swift.graphs
+    first, second, third = ([each.name for each in maps] for maps in facts.kept[:3])
+    assert first == [facts.norms[0].given]
+    assert set(second) == {facts.norms[1].given, "relu"}
+    assert set(third) == {facts.norms[2].given, "relu"}
+    known = [Affine(norm.scale, norm.shift) for norm in facts.norms[:2]]
+    graph = onnx.load_model_from_string(graphs.statistics(known, second, third)).graph
+    assert [node.op_type for node in graph.node].count("Conv") == 1
+    assert INPUT not in [value.name for value in graph.input]
+
+
+def test_what_is_kept_takes_by_hand(swift: Session) -> None:
+    """Two maps of 8 channels and a third one in the making, at a sixteenth of the pixels; behind
+    the enlargement 4 channels at a quarter beside two of those. 1.5 and 2 values for each pixel."""
+    plan = plan_tiles(swift.info, 130, 197, 64)
+    assert plan.padded == (132, 200)
+    assert [round(sum(m.values for m in maps), 2) for maps in swift.graphs.facts.kept] == [
+        *(0.5, 1.0, 1.0, 1.0, 1.0, 1.0),
+    ]
+    assert kept_bytes(swift, plan) == 4 * 2 * 132 * 200
+    assert kept_bytes(swift, plan_tiles(swift.info, 8, 8, 64)) == 4 * 2 * 64
 
 
 def test_noise_of_another_kind_is_refused(swift: Session) -> None:
