@@ -267,8 +267,9 @@ def open_session(model: str | Path | bytes, provider: Provider = "auto") -> Sess
     except RUNTIME_ERRORS as error:
         # The provider or the model: on the CPU only the model can be the cause.
         error_words = words_of(error)
+        chain = [providers.CPU]
         try:
-            runtime = create_session(checked.data, [providers.CPU])
+            runtime = create_session(checked.data, chain)
         except RUNTIME_ERRORS as again:
             raise ModelError(f"{checked.name} cannot be loaded: {words_of(again)}") from None
     obtained, reason = _label(runtime), missing or error_words

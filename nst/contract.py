@@ -3,7 +3,8 @@
 One file without external data. Input ``image``, uint8 ``(batch, height, width, 3)``, RGB, any size
 from 1 px, and for some networks ``texture``, which may be left out; output ``stylized``, uint8, the
 same shape. Scaling, padding, cropping and rounding happen inside the graph. Everything else that a
-reader must know stands in the metadata, which ``ModelInfo`` writes and reads. Torch-free.
+reader must know stands in the metadata, which ``ModelInfo`` writes and reads; a hash of all of it
+at the end of the file is that of ``nst.seal``. Torch-free.
 """
 
 from __future__ import annotations

@@ -165,6 +165,25 @@ def test_more_values_than_a_card_counts_are_not_tried(
     assert said[0].startswith("photo.jpg: a map has 0.0 billion values; painting 201x150 px in 4")
 
 
+def test_tiles_run_where_the_model_runs(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A card that cannot be had was tried once; its provider is not asked for again."""
+    create, chains = infer.session.create_session, []
+
+    def create_here(model: bytes, chain: list[Any]) -> Any:
+        chains.append(chain)
+        if chain != [CPU]:
+            raise RuntimeError("CUDA driver version is insufficient")
+        return create(model, chain)
+
+    monkeypatch.setattr(infer.session.onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(infer.session, "create_session", create_here)
+    paint = Stylizer(invert_model, size=None, tile=64)
+    np.testing.assert_array_equal(paint(IMAGE).rgb, 255 - IMAGE)
+    assert [chain for chain in chains if chain != [CPU]] == chains[:1]
+
+
 # --- the memory of the computer ------------------------------------------------------------------
 
 
