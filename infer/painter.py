@@ -267,9 +267,14 @@ class Painter:
                 f" about {format_duration(seconds)}"
             )
         with nullcontext() if self.bars is None else self.bars(job.name, 100) as bar:
-            for done in tiling.paint():
-                if bar is not None:
-                    bar.update(int(100 * done))
+            try:
+                for done in tiling.paint():
+                    if bar is not None:
+                        bar.update(int(100 * done))
+            except MemoryError:  # of numpy, for the painting or what lies between
+                raise OutOfMemoryError(
+                    f"{job.name}: not enough memory to put tiles together; try a smaller --size"
+                ) from None
         self._said = job.size
         assert tiling.painted is not None
         return tiling.painted, (f"painted in {len(plan.tiles)} tiles",)

@@ -130,7 +130,8 @@ class ModelInfo:
         if len(info.style_sha256) != len(info.styles):
             raise ModelError(f"{source}: metadata names as many styles as it has no hashes of")
         has_names = all(isinstance(name, str) for name in info.styles)
-        if not has_names or min(info.size_multiple, info.bytes_per_pixel) < 1:
+        is_sized = min(info.size_multiple, info.bytes_per_pixel) >= 1 and info.reach_px >= 0
+        if not has_names or not is_sized:
             raise ModelError(f"{source}: metadata is damaged, a style's name or a size is none")
         return info
 

@@ -19,6 +19,7 @@ from infer.model_file import read_model
 from infer.painter import Job, Painter
 from infer.session import Session, open_session
 from infer.stylizer import Stylizer
+from infer.tiles import Tiling
 from nst.contract import INPUT
 from nst.errors import InferenceError, OutOfMemoryError, UsageError
 
@@ -241,6 +242,21 @@ def test_maps_are_kept_where_there_is_memory(
         paint.painter._said = None
         paint(IMAGE)
         assert ("0.1 MB for what lies between" in said[-1]) is is_kept
+
+
+def test_memory_that_runs_out_between_the_tiles(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line, as when a run finds too little."""
+
+    def paint_none(self: Tiling) -> Iterator[float]:
+        yield 0.1
+        raise MemoryError
+
+    monkeypatch.setattr(Tiling, "paint", paint_none)
+    paint = Stylizer(invert_model, provider="cpu", size=None, tile=64)
+    with pytest.raises(OutOfMemoryError, match="not enough memory to put tiles together"):
+        paint(IMAGE)
 
 
 def test_a_large_picture_says_what_it_takes(

@@ -318,6 +318,7 @@ def test_a_model_of_another_program(changed: Callable[[Change], Path]) -> None:
         ("styles", "[5]", "damaged"),
         ("bytes_per_pixel", '"many"', "nst.bytes_per_pixel"),
         ("bytes_per_pixel", "0", "damaged"),
+        ("reach_px", "-1", "damaged"),
         ("width", "null", "nst.width"),
         ("training", "[]", "nst.training"),
         ("parity", "{", "nst.parity"),
