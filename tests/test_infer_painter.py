@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 from numpy.typing import NDArray
 from typer.testing import CliRunner
@@ -22,6 +23,7 @@ from infer.stylizer import Stylizer
 from infer.tiles import Tiling
 from nst.contract import INPUT
 from nst.errors import InferenceError, OutOfMemoryError, UsageError
+from nst.ort import create_session
 
 CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 IMAGE = np.random.default_rng(0).integers(0, 256, (150, 201, 3), dtype=np.uint8)
@@ -170,15 +172,15 @@ def test_tiles_run_where_the_model_runs(
     invert_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A card that cannot be had was tried once; its provider is not asked for again."""
-    create, chains = infer.session.create_session, []
+    chains: list[Any] = []
 
     def create_here(model: bytes, chain: list[Any]) -> Any:
         chains.append(chain)
         if chain != [CPU]:
             raise RuntimeError("CUDA driver version is insufficient")
-        return create(model, chain)
+        return create_session(model, chain)
 
-    monkeypatch.setattr(infer.session.onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
     monkeypatch.setattr(infer.session, "create_session", create_here)
     paint = Stylizer(invert_model, size=None, tile=64)
     np.testing.assert_array_equal(paint(IMAGE).rgb, 255 - IMAGE)
