@@ -16,6 +16,7 @@ from nst.contract import ModelInfo
 from nst.errors import ModelError
 from nst.files import describe
 from nst.model_graph import controls_of, graph_faults, has_texture
+from nst.seal import is_sealed
 
 MAX_BYTES = 200_000_000
 """A larger file is no style model; ours are a few megabytes."""
@@ -33,6 +34,8 @@ class ModelFile:
     """Its metadata."""
     has_texture: bool
     """Whether the amplitude of its noise can be set."""
+    is_sealed: bool
+    """Whether it carries a hash of itself, so that damage would have been found."""
 
 
 def read_model(model: str | Path | bytes) -> ModelFile:
@@ -43,7 +46,7 @@ def read_model(model: str | Path | bytes) -> ModelFile:
 
     Raises:
         ModelError: It cannot be read, is no ONNX file, needs data or operators from outside the
-            file and the standard, or does not follow ``nst.contract``.
+            file and the standard, does not follow ``nst.contract``, or is damaged.
     """
     if isinstance(model, bytes):
         name, data = "the model", model
@@ -53,6 +56,7 @@ def read_model(model: str | Path | bytes) -> ModelFile:
         raise ModelError(
             f"{name} is no style model: larger than {MAX_BYTES // 1_000_000} MB, the most accepted"
         )
+    has_hash = is_sealed(data, source=name)
     try:
         proto = onnx.load_model_from_string(data)
     except DecodeError:
@@ -69,7 +73,7 @@ def read_model(model: str | Path | bytes) -> ModelFile:
         )
     if fault := next(graph_faults(proto), ""):
         raise ModelError(f"{name} {fault}; export it again with `nst export`")
-    return ModelFile(name, data, info, has_texture(proto.graph))
+    return ModelFile(name, data, info, has_texture(proto.graph), has_hash)
 
 
 def _read(path: Path) -> bytes:
