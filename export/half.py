@@ -130,7 +130,7 @@ def _half_nodes(graph: GraphProto) -> set[str]:
         if node.output[0] in convolutions or behind.intersection(node.input):
             behind.update(node.output)
     users, chosen = _users(graph), set(convolutions)
-    leads_on = set()  # to a convolution
+    leads_on: set[str] = set()  # to a convolution
     for node in reversed(graph.node):
         output = node.output[0]
         leads_on.update(node.input if output in convolutions or output in leads_on else ())

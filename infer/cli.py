@@ -127,6 +127,7 @@ def stylize(
     paint = Stylizer(
         model,
         provider=settings.provider,
+        threads=settings.threads,
         size=settings.size or None,
         restore_size=settings.restore_size,
         brush=settings.brush,
@@ -140,6 +141,7 @@ def stylize(
         max_pixels=settings.max_pixels,
     )
     say(paint.session.describe_provider())
+    paint.session.announce = say
     jobs = place(
         found,
         output,

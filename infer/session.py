@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import re
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state
 
 from infer import providers
+from infer.bound import Rows
+from infer.failures import RUNTIME_ERRORS, is_out_of_memory
 from infer.memory import needed_bytes
 from infer.model_file import ModelFile, read_model
 from infer.providers import LABELS
@@ -25,21 +26,16 @@ SHRINK_FROM_BYTES = 256_000_000
 """A run that needs this much gives its memory back, unless pictures of its size come in a row, as
 the frames of a film do: to allocate anew cost 16 to 20 % of the time from 320x240 to 1920x1080."""
 
-RUNTIME_ERRORS: tuple[type[Exception], ...] = (
-    RuntimeError,
-    MemoryError,
-    UnicodeDecodeError,  # a message that quotes damaged names
-    *(
-        kind
-        for kind in vars(onnxruntime_pybind11_state).values()
-        if isinstance(kind, type) and issubclass(kind, Exception)
-    ),
-)
-"""Everything that ONNX Runtime raises; its classes have no common base."""
-
 
 class Session:
     """A checked model on a known provider. Made by ``open_session``.
+
+    Args:
+        runtime: ONNX Runtime's session.
+        model: The file.
+        asked: What was asked for.
+        reason: Why the provider is not the one that was wanted, or nothing.
+        chain: What ONNX Runtime was told to run on; the CPU if not given.
 
     Attributes:
         name: What the model is called in messages.
@@ -48,9 +44,19 @@ class Session:
         obtained: The provider that the session runs on.
         reason: Why it is not the one that was wanted, or nothing.
         has_texture: Whether the model has noise, whose amplitude can be set.
+        rows: What makes pictures of one size in a row faster, on a device with its own memory.
+        announce: Told in one line what is amiss with that; nobody is, unless it is set.
     """
 
-    def __init__(self, runtime: Any, model: ModelFile, *, asked: str, reason: str = "") -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        runtime: Any,  # noqa: ANN401
+        model: ModelFile,
+        *,
+        asked: str,
+        reason: str = "",
+        chain: Sequence[Any] = (providers.CPU,),
+    ) -> None:
         self._runtime = runtime
         self.name = model.name
         self.info: ModelInfo = model.info
@@ -59,6 +65,17 @@ class Session:
         self.obtained = _label(runtime)
         self.reason = reason
         self._last_shape: tuple[int, ...] = ()
+        self.announce: Callable[[str], object] = lambda line: None
+        self.rows: Rows | None = None
+        if self.obtained in providers.BOUND:
+            self.rows = Rows(
+                runtime,
+                model.data,
+                device=providers.BOUND[self.obtained],
+                chain=providers.of_fixed_size(chain),
+                has_texture=model.has_texture,
+                announce=lambda line: self.announce(f"{self.name} {line}"),
+            )
 
     @property
     def has_own_memory(self) -> bool:
@@ -67,7 +84,13 @@ class Session:
 
     def describe_provider(self) -> str:
         """Return the line that says what really runs: ``provider: asked auto, got CUDA``."""
-        because = f" ({self.reason})" if self.reason else ""
+        reasons = [
+            self.reason,
+            self.rows.reason if self.rows else "",
+            providers.told(self.obtained),
+        ]
+        because = "; ".join(filter(None, reasons))
+        because = f" ({because})" if because else ""
         return f"provider: asked {self.asked}, got {self.obtained}{because}"
 
     def run(
@@ -106,7 +129,10 @@ class Session:
         is_large = needed_bytes(self.info, height, width, n) >= SHRINK_FROM_BYTES
         options = self._options(gives_memory_back=is_large and not is_in_a_row)
         try:
-            (painted,) = self._runtime.run([OUTPUT], inputs, options)
+            if self.rows is not None:
+                painted = self.rows.run(inputs, options)
+            else:
+                (painted,) = self._runtime.run([OUTPUT], inputs, options)
         except RUNTIME_ERRORS as error:
             raise self._run_error(error, n, height, width) from None
         if painted.shape != images.shape or painted.dtype != np.uint8:
@@ -119,6 +145,8 @@ class Session:
     def give_memory_back(self) -> None:
         """Let go of what earlier runs left for the next one of their size; a run of one pixel."""
         self._last_shape = ()
+        if self.rows is not None:
+            self.rows.forget()
         pixel = np.zeros((1, 1, 1, 3), np.uint8)
         with contextlib.suppress(*RUNTIME_ERRORS):  # then nothing is gained, and nothing lost
             inputs: dict[str, NDArray[Any]] = {INPUT: pixel}
@@ -158,20 +186,23 @@ class Session:
 
     def _run_error(self, error: Exception, n: int, height: int, width: int) -> NSTError:
         what = f"{width}x{height} px" if n == 1 else f"{n} pictures of {width}x{height} px at once"
-        if _is_out_of_memory(error):
+        if is_out_of_memory(error):
             return InferenceError(
                 f"{self.obtained} has not enough memory for {what}; try a smaller --size"
             )
         return InferenceError(f"{self.name} failed on {what}: {words_of(error)}")
 
 
-def open_session(model: str | Path | bytes, provider: Provider = "auto") -> Session:
+def open_session(
+    model: str | Path | bytes, provider: Provider = "auto", *, threads: int = 0
+) -> Session:
     """Check a model file and load it. ONNX Runtime's own log is silenced, for the whole process.
 
     Args:
         model: The file, or its content.
         provider: Where to run. ``auto`` asks for the best that ONNX Runtime lists and takes the CPU
             where that cannot be had; a provider that is named is obtained or refused.
+        threads: Of a run on the CPU; 0 leaves it to ONNX Runtime, one for each core.
 
     Raises:
         ModelError: The file is no style model that follows the contract.
@@ -181,25 +212,26 @@ def open_session(model: str | Path | bytes, provider: Provider = "auto") -> Sess
     listed = onnxruntime.get_available_providers()
     name = providers.choose(provider, listed)
     checked = read_model(model)
-    chain = providers.with_options(name, listed)
+    chain = providers.with_options(name, listed, checked)
     missing = load_cuda_libraries() if providers.needs_cuda(name) else ""
     error_words = ""
     try:
-        runtime = create_session(checked.data, chain)
+        runtime = create_session(checked.data, chain, threads=threads)
     except RUNTIME_ERRORS as error:
         # The provider or the model: on the CPU only the model can be the cause.
         error_words = words_of(error)
+        chain = [providers.CPU]
         try:
-            runtime = create_session(checked.data, [providers.CPU])
+            runtime = create_session(checked.data, chain, threads=threads)
         except RUNTIME_ERRORS as again:
             raise ModelError(f"{checked.name} cannot be loaded: {words_of(again)}") from None
     obtained, reason = _label(runtime), missing or error_words
     if provider == "auto":
         reason = providers.why_no_better(obtained, name, listed, reason)
-        return Session(runtime, checked, asked="auto", reason=reason)
+        return Session(runtime, checked, asked="auto", reason=reason, chain=chain)
     if obtained != LABELS[name]:
         raise providers.refusal(provider, obtained, providers.why_not(name, reason))
-    return Session(runtime, checked, asked=obtained)
+    return Session(runtime, checked, asked=obtained, chain=chain)
 
 
 def _label(runtime: Any) -> str:  # noqa: ANN401
@@ -218,9 +250,3 @@ def _check_images(images: NDArray[np.uint8]) -> None:
 
 def _shape(array: NDArray[Any]) -> str:
     return "(" + ", ".join(map(str, array.shape)) + ")"
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    signs = ("failed to allocate", "out of memory", "bad_alloc", "bad allocation", "oom")
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(re.search(rf"\b{s}", text) for s in signs)
