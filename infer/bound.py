@@ -109,9 +109,9 @@ class Rows:
         self.reason = ""
 
     @property
-    def sizes(self) -> tuple[tuple[int, ...], ...]:
+    def sizes(self) -> list[tuple[int, ...]]:
         """Shapes of the pictures that have a session of their own, the least recent first."""
-        return tuple(dict(key)[INPUT] for key in self._fixed)
+        return [dict(key)[INPUT] for key in self._fixed]
 
     def run(self, inputs: Feeds, options: onnxruntime.RunOptions) -> NDArray[Any]:
         """Paint pictures, ``(N, H, W, 3)``, as the session for any size does.

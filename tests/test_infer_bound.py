@@ -77,17 +77,17 @@ def test_only_a_row_gets_a_session_of_its_own(invert_model: Path) -> None:
     one, other = ({INPUT: feeds(0, *size)[INPUT]} for size in ((4, 5), (6, 7)))
     for each in (one, other) * 4:
         rows.run(each, OPTIONS)
-    assert rows.sizes == ()
+    assert rows.sizes == []
     for n in range(1, FIXED_FROM):
         rows.run(one, OPTIONS)
-        assert rows.sizes == (), n
+        assert rows.sizes == [], n
     rows.run(one, OPTIONS)
-    assert rows.sizes == ((1, 4, 5, 3),)
+    assert rows.sizes == [(1, 4, 5, 3)]
     rows.run(other, OPTIONS)
     rows.run(one, OPTIONS)  # kept
-    assert rows.sizes == ((1, 4, 5, 3),)
+    assert rows.sizes == [(1, 4, 5, 3)]
     rows.forget()
-    assert rows.sizes == ()
+    assert rows.sizes == []
 
 
 def test_the_least_recent_size_goes(invert_model: Path) -> None:
@@ -142,7 +142,7 @@ def test_a_failure_is_said_once_and_painting_goes_on(
     assert rows.reason.startswith("without CUDA graphs: ")
     words = "got CUDAEx.* in place of CPUEx" if part == "provider" else "capture is not permitted$"
     assert re.search(words, rows.reason)
-    assert rows.sizes == ()
+    assert rows.sizes == []
 
 
 def once(first: Callable[..., Any], then: Callable[..., Any]) -> Callable[..., Any]:
@@ -175,13 +175,13 @@ def test_a_session_runs_in_rows(mix_model: Path) -> None:
     plain.rows = None
     for n in range(5):
         given = feeds(n, 12, 10)
-        pictures = [
+        found, expected = (
             each.run(given[INPUT], texture=1 + n / 4, mix=given[MIX]) for each in (bound, plain)
-        ]
-        np.testing.assert_array_equal(*pictures)
-    assert len(bound.rows.sizes) == 1
+        )
+        np.testing.assert_array_equal(found, expected)
+    assert bound.rows.sizes == [(1, 12, 10, 3)]
     bound.give_memory_back()
-    assert bound.rows.sizes == ()
+    assert bound.rows.sizes == []
 
 
 @pytest.mark.usefixtures("on_device")
@@ -230,14 +230,19 @@ def test_threads(invert_model: Path) -> None:
 # --- options of providers ------------------------------------------------------------------------
 
 
+def named(entry: str | tuple[str, dict[str, Any]]) -> tuple[str, dict[str, Any]]:
+    """Take an entry of a provider list that must have options apart."""
+    assert not isinstance(entry, str)
+    return entry
+
+
 def test_a_fixed_size_is_searched_once_and_captured() -> None:
     """By hand, from ONNX Runtime's documentation; the session for any size captures nothing."""
     chain = providers.with_options(CUDA, [CUDA, CPU])
     fixed = providers.of_fixed_size(chain)
     assert fixed is not None
-    (name, options), last = fixed
-    assert isinstance(options, dict)
-    assert (name, last) == (CUDA, CPU)
+    name, options = named(fixed[0])
+    assert (name, fixed[1:]) == (CUDA, [CPU])
     assert options["enable_cuda_graph"] == "1"
     assert options["cudnn_conv_algo_search"] == "EXHAUSTIVE"
     assert providers.of_fixed_size([CPU]) is None
@@ -251,8 +256,8 @@ def test_options_for_measuring(monkeypatch: pytest.MonkeyPatch) -> None:
     chain = providers.with_options(CUDA, [CUDA, CPU])
     fixed = providers.of_fixed_size(chain)
     assert fixed is not None
-    for (_, options), _last in (chain, fixed):
-        assert isinstance(options, dict)
+    for providers_of in (chain, fixed):
+        _, options = named(providers_of[0])
         assert options["prefer_nhwc"] == "1"
         assert options["cudnn_conv_algo_search"] == "HEURISTIC"
     told = f"{variable}: prefer_nhwc=1, cudnn_conv_algo_search=HEURISTIC"
@@ -271,11 +276,9 @@ def test_tensorrt_keeps_engines_in_private(
     """By hand: 0700, one folder for each model; half precision only for half files."""
     monkeypatch.setenv("NST_CACHE", str(tmp_path / "cache"))
     model = read_model(invert_model)
-    (name, options), (second, _), last = providers.with_options(
-        TENSORRT, [TENSORRT, CUDA, CPU], model
-    )
-    assert isinstance(options, dict)
-    assert (name, second, last) == (TENSORRT, CUDA, CPU)
+    first, second, last = providers.with_options(TENSORRT, [TENSORRT, CUDA, CPU], model)
+    name, options = named(first)
+    assert (name, named(second)[0], last) == (TENSORRT, CUDA, CPU)
     folder = Path(options["trt_engine_cache_path"])
     assert folder == engine_folder(model.data)
     assert folder != engine_folder(mix_model.read_bytes())

@@ -409,8 +409,9 @@ def test_the_list_is_never_left_to_the_runtime() -> None:
     """By hand; that of TensorRT with a model stands in test_infer_bound."""
     listed = [TENSORRT, CUDA, CPU]
     assert providers.with_options(CPU, listed) == [CPU]
-    (name, options), last = providers.with_options(CUDA, listed)
-    assert isinstance(options, dict)
+    first, last = providers.with_options(CUDA, listed)
+    assert not isinstance(first, str)
+    name, options = first
     assert (name, last) == (CUDA, CPU)
     assert options["cudnn_conv_algo_search"] == "HEURISTIC"
     assert options["enable_cuda_graph"] == "0"
