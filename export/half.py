@@ -55,7 +55,8 @@ def to_half(model: ModelProto) -> ModelProto:
     for node in graph.node:
         places = _half_inputs(node) if node.output[0] in chosen else ()
         for place in places:
-            node.input[place] = narrowed(node.input[place])
+            if node.input[place]:  # an input may be left out
+                node.input[place] = narrowed(node.input[place])
         if node.op_type != "Shape":
             for place, name in enumerate(node.input):
                 if place not in places and narrow.get(name) == name and name not in constants:
