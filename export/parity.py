@@ -7,7 +7,7 @@ nothing with those in the graph.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
@@ -54,6 +54,8 @@ CASES = (
 
 CALMER = Case(1, 75, 102, "photograph", texture=0.5)
 """One more, for networks that have noise."""
+AGAINST = "against"
+"""Key of an entry of the receipt that compares with something else than torch."""
 ORIGINAL = -1
 """In place of a style: nothing but the photograph, which must come back as it is."""
 
@@ -100,21 +102,11 @@ def check_parity(
     """
     session = create_session(model, ["CPUExecutionProvider"])
     receipt = []
-    more = [CALMER] if network.noise is not None else []
-    if network.styles:
-        pure = replace(CALMER, texture=1.0)
-        more += [replace(pure, style=number) for number in range(-1, network.styles)]
-    for number, case in enumerate((*cases, *more)):
-        images = picture(case, seed=number)
-        inputs: dict[str, NDArray[Any]] = {INPUT: images}
-        texture = None
-        if case.texture != 1:
-            inputs[TEXTURE] = np.array([case.texture], np.float32)
-            texture = torch.from_numpy(inputs[TEXTURE])
-        mix = None
-        if network.styles:
-            inputs[MIX] = _mix(case, network.styles, controls, seed=number)
-            mix = torch.from_numpy(inputs[MIX])
+    for case, inputs in feeds_of(network, cases, controls):
+        images = inputs[INPUT]
+        texture, mix = (
+            torch.from_numpy(inputs[name]) if name in inputs else None for name in (TEXTURE, MIX)
+        )
         with torch.inference_mode():
             expected = to_uint8(network(to_tensor(images), texture, mix=mix))
         if case.style == ORIGINAL:
@@ -132,8 +124,32 @@ def check_parity(
     return tuple(receipt)
 
 
+def feeds_of(
+    network: StyleNetwork, cases: Sequence[Case], controls: Controls
+) -> Iterator[tuple[Case, dict[str, NDArray[Any]]]]:
+    """Yield each case with what a file is given in it, by name; then every style and the original.
+
+    Args:
+        network: What was exported.
+        cases: What to compare.
+        controls: Of the file.
+    """
+    more = [CALMER] if network.noise is not None else []
+    if network.styles:
+        pure = replace(CALMER, texture=1.0)
+        more += [replace(pure, style=number) for number in range(-1, network.styles)]
+    for number, case in enumerate((*cases, *more)):
+        inputs: dict[str, NDArray[Any]] = {INPUT: picture(case, seed=number)}
+        if case.texture != 1:
+            inputs[TEXTURE] = np.array([case.texture], np.float32)
+        if network.styles:
+            inputs[MIX] = _mix(case, network.styles, controls, seed=number)
+        yield case, inputs
+
+
 def summary(receipt: Sequence[Mapping[str, Any]]) -> str:
-    """Say in one line what the receipt in a model's metadata says."""
+    """Say in one line what the receipt in a model's metadata says of torch."""
+    receipt = [entry for entry in receipt if AGAINST not in entry]
     worst = max(entry["max_grey_levels"] for entry in receipt)
     line = f"parity: {len(receipt)} sizes, "
     if worst == 0:

@@ -18,6 +18,8 @@ from onnx import GraphProto, ModelProto, numpy_helper
 from torch import Tensor, nn
 
 from export.graph_check import check_graph, norm_nodes
+from export.half import to_half
+from export.half_parity import check_half
 from export.parity import CASES, Case, check_parity
 from nst import __version__
 from nst.checkpoint import NETWORK_PREFIX
@@ -30,6 +32,7 @@ from nst.contract import (
     OUTPUT,
     TEXTURE,
     Controls,
+    FilePrecision,
     ModelInfo,
 )
 from nst.errors import OutputError
@@ -83,6 +86,7 @@ def export_network(
     style_sha256: Sequence[str],
     training: Mapping[str, Any],
     controls: Controls = "none",
+    precision: FilePrecision = "float32",
     sketches: Sequence[str] = (),
     overwrite: bool = False,
     cases: Sequence[Case] = CASES,
@@ -96,6 +100,7 @@ def export_network(
         style_sha256: SHA-256 of each style image file.
         training: Settings of the training as JSON values, without local paths.
         controls: What the file can be told at run time, see ``to_model``.
+        precision: Of weights and convolutions; float16 is compared with float32 besides.
         sketches: What each style looks like, see ``nst.critic``.
         overwrite: Whether a file that exists may be replaced.
         cases: The pictures on which both are compared.
@@ -104,14 +109,20 @@ def export_network(
         The metadata in the file, parity receipt included.
 
     Raises:
-        ParityError: ONNX Runtime paints something else than torch; nothing is written.
+        ParityError: ONNX Runtime paints something else than torch, or float16 something else than
+            float32; nothing is written.
         ExportError: The graph does not follow the contract; nothing is written.
         OutputError: The file exists, or cannot be written.
     """
     refuse_existing(path, overwrite=overwrite)
     model = to_model(network, controls)
     data = model.SerializeToString()
-    receipt = check_parity(network, data, cases, controls=controls, source=str(path))
+    found = check_parity(network, data, cases, controls=controls, source=str(path))
+    receipt = [parity.to_json() for parity in found]
+    if precision == "float16":
+        exact, model = model, to_half(model)
+        compared = check_half(network, exact, model, cases, controls=controls, source=str(path))
+        receipt += [parity.to_json() for parity in compared]
     info = ModelInfo(
         styles=tuple(styles),
         style_sha256=tuple(style_sha256),
@@ -124,7 +135,8 @@ def export_network(
         controls=controls,
         sketches=tuple(sketches),
         training=dict(training),
-        parity=tuple(parity.to_json() for parity in receipt),
+        parity=tuple(receipt),
+        precision=precision,
         made_with=f"nst {__version__}, torch {torch.__version__}",
     )
     data = write_info(model, info)

@@ -132,6 +132,7 @@ def stylize(
     paint = Stylizer(
         model,
         provider=settings.provider,
+        threads=settings.threads,
         size=settings.size or None,
         restore_size=settings.restore_size,
         brush=settings.brush,
@@ -147,6 +148,7 @@ def stylize(
         announce=say,
     )
     say(paint.session.describe_provider())
+    paint.session.announce = say
     jobs = place(
         found,
         output,

@@ -63,3 +63,6 @@ class PaintConfig(Settings):
     provider: Provider = setting(
         "auto", "Where to run; auto takes the best there is and says what it got."
     )
+    threads: int = setting(
+        0, "Threads of a run on the CPU; 0: ONNX Runtime's own, one for each core.", low=0
+    )

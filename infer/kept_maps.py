@@ -26,11 +26,13 @@ class KeptMap:
         name: Of the tensor.
         channels: C.
         sides: Height and width over those of the padded picture, as fractions.
+        is_half: Whether it is float16, as between the convolutions of a file of half precision.
     """
 
     name: str
     channels: int
     sides: tuple[tuple[int, int], tuple[int, int]]
+    is_half: bool = False
 
     @property
     def values(self) -> float:
@@ -38,14 +40,15 @@ class KeptMap:
         (part_y, of_y), (part_x, of_x) = self.sides
         return self.channels * part_y / of_y * part_x / of_x
 
-    def empty(self, padded: tuple[int, int]) -> NDArray[np.float32]:
+    def empty(self, padded: tuple[int, int]) -> NDArray[np.floating]:
         """Return room for all of it, ``(C, H, W)``, of a padded picture of that size, px."""
         height, width = (
             side * part // of for side, (part, of) in zip(padded, self.sides, strict=True)
         )
-        return np.empty((self.channels, height, width), np.float32)
+        kind = np.float16 if self.is_half else np.float32
+        return np.empty((self.channels, height, width), kind)
 
-    def part(self, whole: NDArray[np.float32], tile: Tile) -> NDArray[np.float32]:
+    def part(self, whole: NDArray[np.floating], tile: Tile) -> NDArray[np.floating]:
         """Return what is seen of a tile, ``(1, C, h, w)``."""
         rows, columns = (
             slice(span.seen_start * part // of, span.seen_stop * part // of)
@@ -53,7 +56,7 @@ class KeptMap:
         )
         return np.ascontiguousarray(whole[None, :, rows, columns])
 
-    def put(self, whole: NDArray[np.float32], seen: NDArray[np.float32], tile: Tile) -> None:
+    def put(self, whole: NDArray[np.floating], seen: NDArray[np.floating], tile: Tile) -> None:
         """Write what belongs to a tile, of ``(1, C, h, w)`` that is seen of it."""
         own, place = [], []
         for span, (part, of) in zip(tile, self.sides, strict=True):

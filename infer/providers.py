@@ -6,12 +6,17 @@ for is compared with what the session obtained, and both are named.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
-from nst.errors import InferenceError, UsageError
+from infer.tensorrt import tensorrt_options
+from nst.errors import InferenceError, UsageError, in_one_line
 from nst.ort import has_nvidia_gpu
 from nst.settings import Provider
+
+if TYPE_CHECKING:
+    from infer.model_file import ModelFile
 
 LABELS = {
     "CPUExecutionProvider": "CPU",
@@ -25,6 +30,10 @@ LABELS = {
 OWN_MEMORY = ("CUDA", "TensorRT", "DirectML")
 """Providers whose memory is not that of the computer."""
 
+BOUND = {"CUDA": "cuda", "TensorRT": "cuda"}
+"""Providers on which memory is bound, see ``infer.bound``, and what ONNX Runtime calls the device.
+DirectML is left out: nobody has tried it."""
+
 CPU = "CPUExecutionProvider"
 _NAMES = {
     "cpu": CPU,
@@ -36,6 +45,34 @@ _NAMES = {
 _ON_NVIDIA = (_NAMES["cuda"], _NAMES["tensorrt"])
 # TensorRT builds an engine for minutes before the first picture, so it is taken by name only.
 _BEST_FIRST = ("cuda", "coreml", "dml", "cpu")
+
+_CUDA_OPTIONS = {
+    # The default, EXHAUSTIVE, tries every algorithm again at each new picture size. DEFAULT was up
+    # to 50 times slower where others measured it (PaddleOCR, pull request 17970).
+    "cudnn_conv_algo_search": "HEURISTIC",
+    # The fast algorithms may take the memory that they need.
+    "cudnn_conv_use_max_workspace": "1",
+    # Convolutions on tensor cores want NHWC; norms, borders and enlargements are NCHW kernels, so
+    # that each of them would turn its map twice.
+    "prefer_nhwc": "0",
+    # Separate streams for copies can race (ONNX Runtime, issue 4829).
+    "do_copy_in_default_stream": "1",
+    # Ten bits of mantissa in float32 convolutions on Ampere and later, as many as float16 has.
+    "use_tf32": "1",
+}
+"""What CUDA is asked for. By the experience of others; not yet measured on a GPU here."""
+_FIXED_CUDA_OPTIONS = {"cudnn_conv_algo_search": "EXHAUSTIVE", "enable_cuda_graph": "1"}
+"""What besides, in a session of one size: there the search is done once, for many pictures."""
+_CHOICES = {
+    "cudnn_conv_algo_search": ("EXHAUSTIVE", "HEURISTIC", "DEFAULT"),
+    "enable_cuda_graph": ("0", "1"),
+    **dict.fromkeys(
+        ("cudnn_conv_use_max_workspace", "prefer_nhwc", "do_copy_in_default_stream", "use_tf32"),
+        ("0", "1"),
+    ),
+}
+CUDA_VARIABLE = "NST_CUDA_OPTIONS"
+"""Environment variable with other values, for measuring: ``prefer_nhwc=1,use_tf32=0``."""
 
 _WHAT_TO_DO = {
     "cuda": "it needs an NVIDIA driver and pip install 'onnxruntime-gpu[cuda,cudnn]'",
@@ -71,16 +108,70 @@ def choose(provider: Provider, listed: Sequence[str]) -> str:
     return _NAMES[provider]
 
 
-def with_options(name: str, listed: Sequence[str]) -> list[str | tuple[str, dict[str, Any]]]:
-    """Return the provider list for a session: the one asked for, then those that help it out."""
-    chain = [name]
-    if name == _NAMES["tensorrt"] and _NAMES["cuda"] in listed:
-        chain.append(_NAMES["cuda"])
+def with_options(
+    name: str, listed: Sequence[str], model: ModelFile | None = None
+) -> list[str | tuple[str, dict[str, Any]]]:
+    """Return the provider list for a session: the one asked for, then those that help it out.
+
+    Args:
+        name: The provider, by ONNX Runtime's name.
+        listed: What this build of ONNX Runtime knows.
+        model: What will run; TensorRT keeps what it makes of it.
+
+    Raises:
+        UsageError: ``$NST_CUDA_OPTIONS`` is none.
+        OutputError: The folder for TensorRT's engines cannot be had.
+    """
+    chain: list[str | tuple[str, dict[str, Any]]] = [name]
+    if name == _NAMES["cuda"]:
+        chain = [(name, _CUDA_OPTIONS | measured_options() | {"enable_cuda_graph": "0"})]
+    if name == _NAMES["tensorrt"]:
+        chain = [(name, tensorrt_options(model))] if model is not None else [name]
+        if _NAMES["cuda"] in listed:
+            options = _CUDA_OPTIONS | measured_options() | {"enable_cuda_graph": "0"}
+            chain.append((_NAMES["cuda"], options))
     if name != CPU:
         chain.append(CPU)
-    # The default, EXHAUSTIVE, tries every algorithm again at each new picture size.
-    options = {_NAMES["cuda"]: {"cudnn_conv_algo_search": "HEURISTIC"}}
-    return [(entry, options[entry]) if entry in options else entry for entry in chain]
+    return chain
+
+
+def of_fixed_size(
+    chain: Sequence[str | tuple[str, dict[str, Any]]],
+) -> list[str | tuple[str, dict[str, Any]]] | None:
+    """Return the provider list for a session of one size with a CUDA graph; None without CUDA.
+
+    Args:
+        chain: Of the session for any size, from ``with_options``.
+    """
+    first = chain[0]
+    if isinstance(first, str) or first[0] != _NAMES["cuda"]:
+        return None
+    options = first[1] | _FIXED_CUDA_OPTIONS | measured_options()
+    return [(first[0], options), *chain[1:]] if options["enable_cuda_graph"] == "1" else None
+
+
+def measured_options() -> dict[str, str]:
+    """Return what ``$NST_CUDA_OPTIONS`` asks CUDA for.
+
+    Raises:
+        UsageError: It names an option that is not known, or a value that the option has not.
+    """
+    text = os.environ.get(CUDA_VARIABLE, "")
+    options = {}
+    for part in filter(None, text.split(",")):
+        option, _, value = part.strip().partition("=")
+        if value not in _CHOICES.get(option, ()):
+            known = "; ".join(f"{name}={' or '.join(v)}" for name, v in _CHOICES.items())
+            raise UsageError(f"{CUDA_VARIABLE}: {in_one_line(part)!r} is none of {known}")
+        options[option] = value
+    return options
+
+
+def told(obtained: str) -> str:
+    """Say what ``$NST_CUDA_OPTIONS`` asked for, of a session on such a provider; or nothing."""
+    options = measured_options() if obtained in BOUND else {}
+    values = ", ".join(f"{name}={value}" for name, value in options.items())
+    return f"{CUDA_VARIABLE}: {values}" if values else ""
 
 
 def needs_cuda(name: str) -> bool:

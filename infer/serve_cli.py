@@ -49,6 +49,9 @@ class ServeConfig(Settings):
     provider: Provider = setting(
         "auto", "Where to run; auto takes the best there is and says what it got."
     )
+    threads: int = setting(
+        0, "Threads of a run on the CPU; 0: ONNX Runtime's own, one for each core.", low=0
+    )
 
 
 @app.command()
@@ -110,7 +113,9 @@ def serve(
     else:
         _check_access(settings)
         _check_packages()
-    shelf = open_shelf(models_in(models), settings.provider)
+    shelf = open_shelf(models_in(models), settings.provider, threads=settings.threads)
+    for model in shelf:
+        model.session.announce = say
     if write is not None:
         folder = get_runtime(runtime, announce=say, bars=progress)
         size = write_folder(write, shelf, folder, size=settings.size)

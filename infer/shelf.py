@@ -114,12 +114,13 @@ class Shelf:
         return next(iter(self))
 
 
-def open_shelf(paths: Sequence[Path], provider: Provider = "auto") -> Shelf:
+def open_shelf(paths: Sequence[Path], provider: Provider = "auto", *, threads: int = 0) -> Shelf:
     """Load models and paint their thumbnails.
 
     Args:
         paths: Model files; two of the same name are told apart by a number.
         provider: Where they run.
+        threads: Of a run on the CPU; 0 leaves it to ONNX Runtime.
 
     Raises:
         ModelError: A file is no style model.
@@ -131,7 +132,7 @@ def open_shelf(paths: Sequence[Path], provider: Provider = "auto") -> Shelf:
     square = resize_image(sample, height, width)[:THUMBNAIL_PX, left : left + THUMBNAIL_PX]
     models: list[Model] = []
     for path in paths:
-        session = open_session(path, provider)
+        session = open_session(path, provider, threads=threads)
         try:
             data = path.read_bytes()
         except OSError as error:

@@ -40,6 +40,7 @@ class Stylizer:
         model: The ONNX file of a style, or its content.
         provider: Where it runs; ``auto`` takes the best there is. ``paint.session`` knows what was
             asked for and what was obtained.
+        threads: Of a run on the CPU; 0 leaves it to ONNX Runtime, which takes one for each core.
         size: Long side that the network sees, px. A larger photograph is reduced to it, a smaller
             one never enlarged; None paints every photograph at its own size.
         brush: Width of the strokes in proportion to the picture: 1 is that of a picture of ``size``
@@ -75,6 +76,7 @@ class Stylizer:
         model: str | Path | bytes,
         *,
         provider: Provider = "auto",
+        threads: int = 0,
         size: int | None = 1024,
         brush: float | None = None,
         restore_size: bool = False,
@@ -108,7 +110,7 @@ class Stylizer:
         self.strength = strength
         self.max_pixels = max_pixels
         self.texture = texture
-        self.session: Session = open_session(model, provider)
+        self.session: Session = open_session(model, provider, threads=threads)
         if not self.session.model.is_sealed:
             announce(
                 f"{self.session.name} carries no hash of itself, as older exports: damage would go"

@@ -91,7 +91,10 @@ class TileFacts:
         self.peak_values, self.norms = self._norms(size_multiple, probe)
         self.field, self.noise = self._noise()
         self.mixes = self._mixes(size_multiple, probe)
-        self.kept = _kept(crossings, size_multiple, probe)
+        self.kinds = {
+            value.name: value.type.tensor_type.elem_type for value in self.model.graph.value_info
+        }
+        self.kept = _kept(crossings, size_multiple, probe, self.kinds)
 
     def _probe(self, multiple: int, maps: Iterable[str]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of maps, and of the kernels that make them, for a small picture."""
@@ -212,7 +215,10 @@ class TileFacts:
 
 
 def _kept(
-    crossings: Sequence[Sequence[str]], multiple: int, probe: dict[str, tuple[int, ...]]
+    crossings: Sequence[Sequence[str]],
+    multiple: int,
+    probe: dict[str, tuple[int, ...]],
+    kinds: dict[str, int],
 ) -> tuple[tuple[KeptMap, ...], ...]:
     """Return the maps of each norm with their sides; nothing where one is no map of the picture."""
     height, width = _padded(multiple)
@@ -221,7 +227,12 @@ def _kept(
         return ()
     return tuple(
         tuple(
-            KeptMap(name, probe[name][1], ((probe[name][2], height), (probe[name][3], width)))
+            KeptMap(
+                name,
+                probe[name][1],
+                ((probe[name][2], height), (probe[name][3], width)),
+                is_half=kinds.get(name) == TensorProto.FLOAT16,
+            )
             for name in names
         )
         for names in crossings

@@ -84,7 +84,8 @@ class TileGraphs:
             helper.make_tensor_value_info(n, TensorProto.INT64, [2]) for n in (START, STOP, SEEN)
         ]
         outputs = [any_shape(means), any_shape(squares), any_shape(columns, TensorProto.INT64)]
-        outputs += [any_shape(name) for name in wanted]
+        kinds = self.facts.kinds
+        outputs += [any_shape(name, kinds.get(name, TensorProto.FLOAT)) for name in wanted]
         return self._derived(known, given, outputs, nodes, axes, places)
 
     def painting(self, known: Sequence[Affine], given: Sequence[str] = ()) -> bytes:
@@ -132,7 +133,11 @@ class TileGraphs:
             for name in (self.facts.field, *(m.output for m in self.facts.mixes), *given)
             if name
         ]
-        places = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [None] * 4) for n in cuts]
+        kinds = self.facts.kinds
+        places = [
+            helper.make_tensor_value_info(n, kinds.get(n, TensorProto.FLOAT), [None] * 4)
+            for n in cuts
+        ]
         return extract(
             self.facts.model,
             outputs,

@@ -79,7 +79,7 @@ class Tiling:
     mix: NDArray[np.float32] | None = None
     keeps: bool = False
     painted: NDArray[np.uint8] | None = field(default=None, init=False)
-    _kept: dict[str, tuple[KeptMap, NDArray[np.float32]]] = field(init=False, default_factory=dict)
+    _kept: dict[str, tuple[KeptMap, NDArray[np.floating]]] = field(init=False, default_factory=dict)
     _feeder: Feeder = field(init=False)
 
     def __post_init__(self) -> None:
@@ -139,13 +139,13 @@ class Tiling:
         self._kept.clear()
         self.painted = painted
 
-    def _new_maps(self, number: int) -> list[tuple[KeptMap, NDArray[np.float32]]]:
+    def _new_maps(self, number: int) -> list[tuple[KeptMap, NDArray[np.floating]]]:
         """Return the maps that are first computed before a norm, with room for each."""
         maps = self.session.graphs.facts.kept[number] if self.keeps else ()
         new = [each for each in maps if each.name not in self._kept]
         return [(each, each.empty(self.plan.padded)) for each in new]
 
-    def _let_go(self, number: int, new: list[tuple[KeptMap, NDArray[np.float32]]]) -> None:
+    def _let_go(self, number: int, new: list[tuple[KeptMap, NDArray[np.floating]]]) -> None:
         """Keep what is needed behind a norm, and nothing else."""
         all_maps = [*self._kept.values(), *new]
         needed = self.session.graphs.facts.kept[number] if self.keeps else ()

@@ -95,6 +95,7 @@ def webcam(
     paint = Stylizer(
         model,
         provider=settings.provider,
+        threads=settings.threads,
         size=settings.size or None,
         brush=settings.brush,
         original_colors=settings.original_colors,
@@ -105,6 +106,7 @@ def webcam(
         texture=settings.texture,
     )
     say(paint.session.describe_provider())
+    paint.session.announce = say
     with closing(Camera(settings.camera, width=settings.width, height=settings.height)) as camera:
         say(_describe(camera.name, camera.size, settings))
         first = _warm_up(paint, camera.size)

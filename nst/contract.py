@@ -42,10 +42,20 @@ PREFIX = "nst."
 
 Controls = Literal["none", "global", "regional"]
 
-_JSON_KINDS = {"tuple": list, "str": str, "int": int, "Controls": str, "Mapping": dict}
+FilePrecision = Literal["float32", "float16"]
+"""Of weights and convolutions; norms, noise, mixes and both borders are float32 in both."""
+
+_JSON_KINDS = {
+    "tuple": list,
+    "str": str,
+    "int": int,
+    "Controls": str,
+    "FilePrecision": str,
+    "Mapping": dict,
+}
 """What JSON makes of a field, by the first word of its annotation."""
 
-_NEWER: Mapping[str, Any] = {"dimensions": {}, "sketches": []}
+_NEWER: Mapping[str, Any] = {"dimensions": {}, "sketches": [], "precision": "float32"}
 """What older files of this schema lack, and what is read in its place."""
 
 
@@ -66,19 +76,22 @@ class ModelInfo:
     size_multiple: int
     """The graph pads height and width to a multiple of this and crops again."""
     bytes_per_pixel: int
-    """Peak memory of a float32 run on the CPU, bytes for each pixel of the picture."""
+    """Peak memory of a run on the CPU, bytes for each pixel of the picture."""
     controls: Controls = "none"
     """Which run-time control the file has: an input ``mix`` or none."""
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the training as in ``config.toml``, with ``step`` and ``loss_network``."""
     parity: tuple[Mapping[str, Any], ...] = ()
-    """The receipt: sizes compared with torch, largest difference in grey levels."""
+    """The receipt: sizes compared with torch, largest difference in grey levels; of a float16 file
+    also with the float32 one, in dB."""
     dimensions: Mapping[str, Any] = field(default_factory=dict)
     """All that rebuilds the network, see ``nst.dimensions``; empty in a file from before them."""
     sketches: tuple[str, ...] = ()
     """What each style looks like to the embedded loss network, see ``nst.critic``; or nothing."""
     made_with: str = ""
     """Name and version of the program that wrote the file."""
+    precision: FilePrecision = "float32"
+    """Of weights and convolutions."""
     schema: int = SCHEMA
 
     def to_metadata(self) -> dict[str, str]:
@@ -127,6 +140,8 @@ class ModelInfo:
         info = cls(**values)
         if not info.styles or info.controls not in get_args(Controls):
             raise ModelError(f"{source}: metadata names no style or an unknown control")
+        if info.precision not in get_args(FilePrecision):
+            raise ModelError(f"{source}: metadata names an unknown precision")
         if len(info.style_sha256) != len(info.styles):
             raise ModelError(f"{source}: metadata names as many styles as it has no hashes of")
         has_names = all(isinstance(name, str) for name in info.styles)

@@ -411,11 +411,16 @@ def test_auto_asks_for_the_best_that_is_listed(listed: list[str], best: str) -> 
 
 
 def test_the_list_is_never_left_to_the_runtime() -> None:
-    heuristic = {"cudnn_conv_algo_search": "HEURISTIC"}
+    """By hand; that of TensorRT with a model stands in test_infer_bound."""
     listed = [TENSORRT, CUDA, CPU]
     assert providers.with_options(CPU, listed) == [CPU]
-    assert providers.with_options(CUDA, listed) == [(CUDA, heuristic), CPU]
-    assert providers.with_options(TENSORRT, listed) == [TENSORRT, (CUDA, heuristic), CPU]
+    first, last = providers.with_options(CUDA, listed)
+    assert not isinstance(first, str)
+    name, options = first
+    assert (name, last) == (CUDA, CPU)
+    assert options["cudnn_conv_algo_search"] == "HEURISTIC"
+    assert options["enable_cuda_graph"] == "0"
+    assert providers.with_options(TENSORRT, listed) == [TENSORRT, (CUDA, options), CPU]
 
 
 def test_a_provider_of_no_name(invert_model: Path) -> None:
@@ -453,7 +458,7 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def make(
         listed: list[str], *, has_gpu: bool, missing: str = "", error: Exception | None = None
     ) -> None:
-        def create(model: bytes, chain: list[Any]) -> Runtime:
+        def create(model: bytes, chain: list[Any], *, threads: int) -> Runtime:
             if error is not None and chain != [CPU]:
                 raise error
             return Runtime(CPU)
