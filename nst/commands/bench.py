@@ -9,11 +9,13 @@ from typing import Annotated, Any
 
 import typer
 
+from nst.commands.bench_infer import bench_infer
 from nst.errors import UsageError
 from nst.settings import LossNetwork, Precision
 from nst.terminal import progress, result, result_json, say
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
+app.command("infer")(bench_infer)
 
 
 @app.callback()

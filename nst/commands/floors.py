@@ -17,7 +17,6 @@ from nst.commands.contest import matrix_rate
 COPIED_BYTES = 2**28
 NORM_PASSES = 3
 """Over the map of a norm: one reads it for the statistics, one reads and writes it."""
-_BYTES = {TensorProto.FLOAT16: 2, TensorProto.FLOAT: 4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +64,16 @@ def work_of(graph: GraphProto) -> Work:
     statistics and one for all that is done place by place until the next convolution, in which a
     residual sum reads a map more. Padding and enlargement belong to the kernel behind them.
     """
-    shapes = {t.name: (tuple(t.dims), t.data_type) for t in graph.initializer}
+    shapes: dict[str, tuple[tuple[int, ...], int]] = {
+        t.name: (tuple(t.dims), t.data_type) for t in graph.initializer
+    }
     for value in (*graph.value_info, *graph.input, *graph.output):
         kind = value.type.tensor_type
         shapes[value.name] = tuple(d.dim_value for d in kind.shape.dim), kind.elem_type
 
     def size(name: str) -> int:
         sides, kind = shapes[name]
-        return math.prod(sides) * _BYTES.get(kind, 4)
+        return math.prod(sides) * (2 if kind == TensorProto.FLOAT16 else 4)
 
     made_by = {name: node for node in graph.node for name in node.output}
 

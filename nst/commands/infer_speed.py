@@ -9,15 +9,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from nst.commands.bench_infer import Half
 from nst.commands.floors import Rates, Work, measure_rates, work_of
+from nst.commands.operators import OperatorFigures, profile_operators
 from nst.commands.peers import PLAIN_INPUT, dtype_of, eager, finish, halved, plain_model, prepare
-from nst.contract import INPUT, MIX, OUTPUT, ModelInfo
+from nst.contract import INPUT, MIX, OUTPUT, Controls, ModelInfo
 from nst.dimensions import dimensions_named
 from nst.errors import InferenceError
 from nst.nets import build_network
@@ -25,8 +27,6 @@ from nst.network import StyleNetwork
 from nst.ort import create_session
 from nst.settings import Provider
 
-Half = Literal["float32", "float16"]
-"""Precision of a model."""
 OURS, PLAIN, EAGER = "nst", "plain ONNX Runtime", "eager torch"
 WARM = 2
 """Runs of each turn that are not counted."""
@@ -45,8 +45,13 @@ class Net:
     """The file that ours runs."""
     single: StyleNetwork
     """What the others run: the same for one style, without any control."""
-    style: str | None
-    """Which, of a file of several."""
+    styles: tuple[str, ...]
+    """Of the file, of which the first is painted; none where it has no control."""
+
+    @property
+    def style(self) -> str | None:
+        """What is painted, of a file of several."""
+        return self.styles[0] if self.styles else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +68,22 @@ class Case:
         shape = self.height, self.width, 3
         return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
+    def mix(self) -> NDArray[np.float32] | None:
+        """Return the input ``mix`` for a file with controls."""
+        if not self.net.styles:
+            return None
+        mix = np.zeros((1, 1 + len(self.net.styles), 1, 1), np.float32)
+        mix[0, 1] = 1.0
+        return mix
+
     @property
     def device(self) -> torch.device:
-        """Where torch does the same."""
+        """Where the provider computes, as torch calls it."""
         return torch.device("cuda" if self.provider in ("cuda", "tensorrt") else "cpu")
+
+    def torch_device(self) -> torch.device:
+        """Return where torch does the same; the CPU where it has no such device."""
+        return self.device if _has(self.device) else torch.device("cpu")
 
 
 def random_net(name: str, precision: Half) -> Net:
@@ -79,7 +96,7 @@ def random_net(name: str, precision: Half) -> Net:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         network = build_network(dimensions).eval()
-    return _net(dimensions.name, precision, network, ("random",), None)
+    return _net(dimensions.name, precision, network, ())
 
 
 def net_of(path: Path, precision: Half) -> Net:
@@ -89,48 +106,44 @@ def net_of(path: Path, precision: Half) -> Net:
         ModelError: The file is no style model.
     """
     from infer.model_file import read_model
-    from nst.folding import folded
     from train.warm_start import trained_at
 
     checked = read_model(path)
-    trained = trained_at(path, lambda line: None)
-    network, styles = trained.network.eval(), checked.info.styles
-    style = None if checked.info.controls == "none" else styles[0]
+    network = trained_at(path, lambda line: None).network.eval()
+    styles = () if checked.info.controls == "none" else checked.info.styles
     if precision == "float16":
-        return _net(path.name, precision, network, styles, style)
-    single = network
-    if style is not None:
-        single = folded(network, torch.eye(len(styles))[0])
-    return Net(path.name, precision, checked.data, single, style)
+        return _net(path.name, precision, network, styles)
+    return Net(path.name, precision, checked.data, _single(network), styles)
 
 
-def _net(
-    name: str,
-    precision: Half,
-    network: StyleNetwork,
-    styles: Sequence[str],
-    style: str | None,
-) -> Net:
-    """Trace a network as ``nst export`` does."""
-    from export.to_onnx import to_model, write_info
+def _single(network: StyleNetwork) -> StyleNetwork:
+    """Return the network that paints the first style alone."""
     from nst.folding import folded
 
-    single = network if style is None else folded(network, torch.eye(len(styles))[0])
+    return folded(network, torch.eye(network.styles)[0]) if network.styles else network
+
+
+def _net(name: str, precision: Half, network: StyleNetwork, styles: tuple[str, ...]) -> Net:
+    """Trace a network as ``nst export`` does."""
+    from export.to_onnx import to_model, write_info
+
+    single = _single(network)
+    controls: Controls = "regional" if styles else "none"
     if precision == "float16":
         network, single = halved(network), halved(single)
-    model = to_model(network, "none" if style is None else "regional")
+    named = styles or ("random",)
     info = ModelInfo(
-        styles=tuple(styles),
-        style_sha256=("0" * 64,) * len(styles),
+        styles=named,
+        style_sha256=("0" * 64,) * len(named),
         network=network.dimensions.network,
         width=network.dimensions.width,
         reach_px=network.reach_px,
         size_multiple=network.size_multiple,
         bytes_per_pixel=network.bytes_per_pixel,
-        controls="none" if style is None else "regional",
+        controls=controls,
         dimensions=dataclasses.asdict(network.dimensions),
     )
-    return Net(name, precision, write_info(model, info), single, style)
+    return Net(name, precision, write_info(to_model(network, controls), info), single, styles)
 
 
 def measure_cases(
@@ -154,9 +167,14 @@ def measure_cases(
     Raises:
         InferenceError: A provider cannot be had, or not enough memory.
     """
+    for case in cases:
+        if case.provider != "cpu":
+            _refuse_missing(case)
     plain = [plain_model(case.net.single, case.height, case.width) for case in cases]
     works = [work_of(model.graph) for model in plain]
-    ways = [_ways(case, model.SerializeToString()) for case, model in zip(cases, plain, strict=True)]
+    ways = [
+        _ways(case, model.SerializeToString()) for case, model in zip(cases, plain, strict=True)
+    ]
     places = dict.fromkeys((case.device, case.net.precision == "float16") for case in cases)
     places = {place: None for place in places if _has(place[0])}
     rates = {place: measure_rates(place[0], is_half=place[1]) for place in places}
@@ -178,6 +196,12 @@ def measure_cases(
     return rows
 
 
+def _refuse_missing(case: Case) -> None:
+    from infer.session import open_session
+
+    open_session(case.net.data, case.provider)
+
+
 def _has(device: torch.device) -> bool:
     return device.type != "cuda" or torch.cuda.is_available()
 
@@ -193,24 +217,26 @@ def _ways(case: Case, plain: bytes) -> dict[str, Callable[[int], Turn]]:
 
 
 def _ours(case: Case, runs: int) -> Turn:
-    """Paint as ``nst stylize`` does; then the network alone, its input and output on the device."""
+    painted, walls = _stylized(case, runs)
+    gc.collect()  # one session at a time
+    return painted, walls, _bound(case, runs)
+
+
+def _stylized(case: Case, runs: int) -> tuple[NDArray[np.uint8], list[float]]:
+    """Paint as ``nst stylize`` does."""
     from infer.stylizer import Stylizer
 
     rgb = case.picture()
     stylizer = Stylizer(case.net.data, provider=case.provider, size=None, style=case.net.style)
     walls = list(_timed(lambda: stylizer(rgb), runs))
-    painted = stylizer(rgb).rgb
-    mixture = stylizer.mixture
-    mix = mixture and mixture.grid(case.height, case.width, strength=1.0, name="the picture")
-    del stylizer
-    gc.collect()
-    return painted, walls, _bound(case, rgb, mix, runs)
+    return stylizer(rgb).rgb, walls
 
 
-def _bound(
-    case: Case, rgb: NDArray[np.uint8], mix: NDArray[np.float32] | None, runs: int
-) -> list[float]:
+def _bound(case: Case, runs: int) -> list[float]:
+    """Run the network alone, its input and output on the device."""
     import onnxruntime
+
+    rgb, mix = case.picture(), case.mix()
 
     session = create_session(case.net.data, _chain(case.provider))
     where = case.device.type
@@ -272,6 +298,15 @@ def _with_numpy(
         walls.append(time.perf_counter() - started_at)
         alone.append(found_at - prepared_at)
     return painted, walls[WARM:], alone[WARM:]
+
+
+def operators_of(case: Case) -> list[OperatorFigures]:
+    """Return where the time of our file goes."""
+    inputs: dict[str, NDArray[Any]] = {INPUT: case.picture()[None]}
+    mix = case.mix()
+    if mix is not None:
+        inputs[MIX] = mix
+    return profile_operators(case.net.data, inputs, _chain(case.provider))
 
 
 def _timed(run: Callable[[], object], runs: int) -> Iterator[float]:

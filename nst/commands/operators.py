@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from nst.ort import SILENT
+
 RUNS = 5
 """That are counted; as many come before, in which a GPU chooses its algorithms."""
 
@@ -22,7 +24,8 @@ class OperatorFigures:
     """All nodes of one kind on one provider."""
 
     operator: str
-    provider: str
+    on: str
+    """Which provider."""
     nodes: int
     """After ONNX Runtime's own fusions."""
     ms: float
@@ -47,6 +50,7 @@ def profile_operators(
     """
     import onnxruntime
 
+    onnxruntime.set_default_logger_severity(SILENT)
     with tempfile.TemporaryDirectory() as folder:
         options = onnxruntime.SessionOptions()
         options.enable_profiling = True

@@ -20,10 +20,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nst.contract import INPUT, MIX, OUTPUT
+from nst.ort import SILENT, create_session
 
+CPU = "CPUExecutionProvider"
 WARM = 2
 """Runs of a turn that are not counted."""
-DEFAULT = "defaults"
+DEFAULT, OURS, BOUND = "defaults", "as nst sets them", "bound input and output"
 
 Pull = Callable[[Any, NDArray[np.uint8]], object]
 """Changes the options of a session that paints a picture, uint8 ``(H, W, 3)``."""
@@ -83,7 +85,8 @@ def _none(options: Any, rgb: NDArray[np.uint8]) -> None:  # noqa: ANN401
 
 LEVERS: Mapping[str, Pull] = {
     DEFAULT: _none,
-    "as nst sets them": _off("enable_mem_pattern"),
+    OURS: _none,
+    "no memory patterns": _off("enable_mem_pattern"),
     "one thread": _threads(1),
     "a thread for each processor": _threads(os.cpu_count() or 1),
     "threads do not wait in loops": _entry("session.intra_op.allow_spinning", "0"),
@@ -97,10 +100,9 @@ LEVERS: Mapping[str, Pull] = {
     "weights not repacked": _entry("session.disable_prepacking", "1"),
     "denormal numbers as zero": _entry("session.set_denormal_as_zero", "1"),
     "sides fixed when loaded": _fixed,
-    "bound input and output": _none,
+    BOUND: _none,
 }
-"""By what they do. Memory patterns are on by default; ``nst`` switches them off."""
-BOUND = "bound input and output"
+"""By what they do."""
 
 
 def measure_levers(
@@ -125,12 +127,14 @@ def measure_levers(
     walls: dict[str, list[float]] = {name: [] for name in LEVERS}
     processors: dict[str, list[float]] = {name: [] for name in LEVERS}
     painted: dict[str, NDArray[np.uint8]] = {}
+    names = list(LEVERS)
     for turn in range(rounds):
-        for place, name in enumerate(LEVERS):
+        first = turn % len(names)  # nobody is always the first
+        for place, name in enumerate(names[first:] + names[:first]):
             painted[name], wall, processor = _in_a_process(name, model, rgb, mix, runs)
             walls[name].append(wall)
             processors[name].append(processor)
-            advance(turn * len(LEVERS) + place + 1)
+            advance(turn * len(names) + place + 1)
     figures = []
     for name in LEVERS:
         ratios = _ratios(walls[DEFAULT], walls[name])
@@ -177,9 +181,13 @@ def take_turn(
     """Load a model with a lever and run it; return painting, seconds and processor seconds."""
     import onnxruntime
 
-    options = onnxruntime.SessionOptions()
-    LEVERS[lever](options, rgb)
-    session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+    onnxruntime.set_default_logger_severity(SILENT)
+    if lever == OURS:
+        session = create_session(model.read_bytes(), [CPU])
+    else:
+        options = onnxruntime.SessionOptions()
+        LEVERS[lever](options, rgb)
+        session = onnxruntime.InferenceSession(model, options, providers=[CPU])
     inputs: dict[str, NDArray[Any]] = {INPUT: rgb[None]}
     if mix is not None:
         inputs[MIX] = mix

@@ -123,4 +123,3 @@ def _halve(
         return value.half() if isinstance(value, Tensor) else value
 
     return tuple(map(half, arguments)), {name: half(value) for name, value in named.items()}
-
