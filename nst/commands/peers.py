@@ -7,6 +7,7 @@ the way of computing differs.
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,7 +18,7 @@ from onnx import ModelProto, shape_inference
 from torch import Tensor, nn
 
 from nst.commands.plain_loop import with_plain_norms
-from nst.layers import RGBUpsample
+from nst.layers import ConvLayer, RGBConv, RGBUpsample
 from nst.network import StyleNetwork
 
 PLAIN_INPUT, PLAIN_OUTPUT = "input", "output"
@@ -78,7 +79,7 @@ def plain_model(network: StyleNetwork, height: int, width: int) -> ModelProto:
     image = torch.zeros(1, 3, height, width, dtype=dtype_of(network))
     with quiet():
         program = torch.onnx.export(
-            PlainNet(network, height, width).eval(),
+            PlainNet(_classic(network), height, width).eval(),
             (image,),
             dynamo=True,
             external_data=False,
@@ -93,10 +94,19 @@ def plain_model(network: StyleNetwork, height: int, width: int) -> ModelProto:
 
 def eager(network: StyleNetwork, height: int, width: int, device: torch.device) -> nn.Module:
     """Return a copy of a network for eager torch on a device, with ``nn.InstanceNorm2d``."""
-    plain = copy.deepcopy(network)
+    plain = _classic(network)
     if dtype_of(network) == torch.float32:
         with_plain_norms(plain)
     return PlainNet(plain, height, width).eval().to(device)
+
+
+def _classic(network: StyleNetwork) -> StyleNetwork:
+    """Return a copy whose last convolution is the plain one of the paper."""
+    classic = copy.deepcopy(network)
+    for module in classic.modules():
+        if isinstance(module, RGBConv):
+            module.forward = functools.partial(ConvLayer.forward, module)  # type: ignore[method-assign]
+    return classic
 
 
 def halved(network: StyleNetwork) -> StyleNetwork:
