@@ -88,7 +88,8 @@ def test_numpy_around_a_network_that_does_nothing() -> None:
     """By hand: there and back, cut off where it is not rounded."""
     rgb = np.arange(60, dtype=np.uint8).reshape(4, 5, 3)
     x = prepare(rgb)
-    assert (x.shape, x.dtype) == ((1, 3, 4, 5), np.float32)
+    assert x.shape == (1, 3, 4, 5)
+    assert x.dtype == np.float32
     assert x[0, 1, 2, 3] == np.float32(rgb[2, 3, 1]) / 255
     assert np.abs(finish(x).astype(int) - rgb).max() <= 1
     assert finish(np.full((1, 3, 1, 1), 1.5, np.float32)).tolist() == [[[255, 255, 255]]]
@@ -118,8 +119,8 @@ def test_floors_by_hand(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_half_precision_lies_between_the_norms(tiny_network: TransformerNet) -> None:
     """By another implementation: float32, off by the rounding to 11 bits."""
     half = halved(tiny_network)
-    assert half.conv1.conv.weight.dtype == torch.float16
-    assert half.norm1.weight.dtype == torch.float32
+    assert half.get_parameter("conv1.conv.weight").dtype == torch.float16
+    assert half.get_parameter("norm1.weight").dtype == torch.float32
     x = torch.rand(1, 3, 16, 20, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         found, expected = half(x), tiny_network(x)
