@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nst.commands.bench_infer import bench_infer
 from nst.errors import UsageError
 from nst.settings import LossNetwork, Precision
 from nst.terminal import progress, result, result_json, say
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nst.optimize import OptimizeRecord
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
+app.command("infer")(bench_infer)
 
 
 @app.callback()

@@ -134,10 +134,15 @@ def _plain_vgg(weights: VGGWeights, deepest: str) -> nn.Sequential:
 
 def _plain_network(width: int) -> nn.Module:
     """Our architecture with ``nn.InstanceNorm2d`` in contiguous memory, as everybody has it."""
-    network = TransformerNet(width)
+    return with_plain_norms(TransformerNet(width))
+
+
+def with_plain_norms(network: nn.Module) -> nn.Module:
+    """Put ``nn.InstanceNorm2d`` with the same weights in place of our norms; return the network."""
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, InstanceNorm):
-                norm = nn.InstanceNorm2d(child.weight.shape[0], affine=True)
+                norm = nn.InstanceNorm2d(child.weight.shape[0], eps=child.eps, affine=True)
+                norm.load_state_dict(child.state_dict())
                 module.add_module(name, norm)
     return network
