@@ -176,8 +176,11 @@ class Session:
         from infer.tile_graphs import TileGraphs
 
         multiple = self.info.size_multiple
-        facts = TileFacts(self.model.data, _run_once, name=self.name, size_multiple=multiple)
-        return TileGraphs(facts, _run_once)
+        try:
+            facts = TileFacts(self.model.data, _run_once, name=self.name, size_multiple=multiple)
+            return TileGraphs(facts, _run_once)
+        except RUNTIME_ERRORS as error:
+            raise self._run_error(error, "the plan of tiles") from None
 
     def on_cpu(self) -> Session:
         """Return the same model on the CPU.

@@ -169,7 +169,7 @@ def _mix(values: Mapping[str, Any], model: Model, strength: float) -> NDArray[np
     if mix is not None:
         grid = _grid(mix, model)
     elif style is not None or len(model.styles) == 1:
-        grid = _shares(style or model.styles[0], model)[:, None, None]
+        grid = _shares(model.styles[0] if style is None else style, model)[:, None, None]
     else:
         raise UsageError(f"style: {model.name} has several, choose: {', '.join(model.styles)}")
     total = grid.sum(0)
