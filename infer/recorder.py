@@ -13,8 +13,11 @@ import os
 import struct
 import subprocess
 import sys
+import tempfile
+import threading
 from contextlib import suppress
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,7 +59,13 @@ class Recorder:
             path.open("xb").close()  # the name is ours now
         except OSError as error:
             raise OutputError(f"{path}: cannot be written, {describe(error)}") from None
-        self._process = _start(path)
+        # Not a pipe, which could fill up while both sides wait; closed with the film.
+        self._words = tempfile.TemporaryFile()  # noqa: SIM115
+        try:
+            self._process = _start(path, self._words)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise OutputError(f"{path}: no encoder can be started, {describe(error)}") from None
         self._behind = WriteBehind(self._write, DEPTH)
 
     @property
@@ -93,13 +102,18 @@ class Recorder:
         Raises:
             OutputError: It could not be written.
         """
-        with interrupts_held():
-            with suppress(OSError):  # the process says why, below
-                self._behind.finish()
-            assert self._process.stdin is not None
-            with suppress(OSError):
-                self._process.stdin.close()
-            words = self._wait()
+        patience = threading.Timer(PATIENCE_S, self._process.kill)  # which breaks a write too
+        patience.start()
+        try:
+            with interrupts_held():
+                with suppress(OSError):  # the process says why, below
+                    self._behind.finish()
+                assert self._process.stdin is not None
+                with suppress(OSError):
+                    self._process.stdin.close()
+                words = self._wait()
+        finally:
+            patience.cancel()
         if not self.frames:
             self.path.unlink(missing_ok=True)
         if words or not self.frames:
@@ -109,15 +123,10 @@ class Recorder:
 
     def _wait(self) -> str:
         """Wait for the process; return its words when it failed."""
-        assert self._process.stderr is not None
-        try:
-            code = self._process.wait(PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-            code = 1
-        with self._process.stderr as stderr:
-            lines = stderr.read().decode(errors="replace").splitlines()
+        code = self._process.wait()
+        with self._words as file:
+            file.seek(0)
+            lines = file.read().decode(errors="replace").splitlines()
         return in_one_line(lines[-1] if lines else "the encoder has ended") if code else ""
 
     def _write(self, item: tuple[float, NDArray[np.uint8]]) -> None:
@@ -128,7 +137,7 @@ class Recorder:
         self._process.stdin.flush()
 
 
-def _start(path: Path) -> subprocess.Popen[bytes]:
+def _start(path: Path, words: IO[bytes]) -> subprocess.Popen[bytes]:
     """Start the process, where neither Ctrl-C nor a package in the current folder reaches it."""
     root = str(Path(__file__).parent.parent)
     paths = os.pathsep.join(filter(None, (root, os.environ.get("PYTHONPATH"))))
@@ -137,7 +146,7 @@ def _start(path: Path) -> subprocess.Popen[bytes]:
         env={**os.environ, "PYTHONPATH": paths},
         stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        stderr=words,
         start_new_session=True,
         creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0),  # Windows
     )
