@@ -16,6 +16,7 @@ from nst.contract import ModelInfo
 from nst.errors import ModelError
 from nst.files import describe
 from nst.model_graph import controls_of, graph_faults, has_texture
+from nst.registry import named
 
 MAX_BYTES = 200_000_000
 """A larger file is no style model; ours are a few megabytes."""
@@ -39,16 +40,18 @@ def read_model(model: str | Path | bytes) -> ModelFile:
     """Read a model and check everything that can be checked without running it.
 
     Args:
-        model: The file, or its content.
+        model: The file, its content, or as a string the name of a model of the registry, which
+            goes before a file that is called so.
 
     Raises:
-        ModelError: It cannot be read, is no ONNX file, needs data or operators from outside the
-            file and the standard, or does not follow ``nst.contract``.
+        ModelError: It cannot be read, is not the file that the registry knows, is no ONNX file,
+            needs data or operators from outside the file and the standard, or does not follow
+            ``nst.contract``.
     """
     if isinstance(model, bytes):
         name, data = "the model", model
     else:
-        name, data = str(model), _read(Path(model))
+        name, data = read_bytes(model)
     if len(data) > MAX_BYTES:
         raise ModelError(
             f"{name} is no style model: larger than {MAX_BYTES // 1_000_000} MB, the most accepted"
@@ -70,6 +73,18 @@ def read_model(model: str | Path | bytes) -> ModelFile:
     if fault := next(graph_faults(proto), ""):
         raise ModelError(f"{name} {fault}; export it again with `nst export`")
     return ModelFile(name, data, info, has_texture(proto.graph))
+
+
+def read_bytes(model: str | Path) -> tuple[str, bytes]:
+    """Return what a model is called in a message, and its file, of the registry checked.
+
+    Raises:
+        ModelError: It cannot be read, or is not the file that the registry knows.
+    """
+    entry = named(model) if isinstance(model, str) else None
+    if entry is not None:
+        return entry.name, entry.read()
+    return str(model), _read(Path(model))
 
 
 def _read(path: Path) -> bytes:

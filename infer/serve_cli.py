@@ -55,9 +55,13 @@ class ServeConfig(Settings):
 @with_settings(ServeConfig)
 def serve(
     models: Annotated[
-        list[Path],
-        typer.Argument(metavar="MODEL...", help="Style models, or folders with some."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL...]",
+            help="Style models, folders with some, or names of `nst models list`; without any all"
+            " of that list.",
+        ),
+    ] = None,
     write: Annotated[
         Path | None,
         typer.Option(
@@ -110,7 +114,7 @@ def serve(
     else:
         _check_access(settings)
         _check_packages()
-    shelf = open_shelf(models_in(models), settings.provider)
+    shelf = open_shelf(models_in(models or (), say), settings.provider)
     if write is not None:
         folder = get_runtime(runtime, announce=say, bars=progress)
         size = write_folder(write, shelf, folder, size=settings.size)
