@@ -132,26 +132,26 @@ def model_with(wishes: Sequence[Wish], net: str | None, announce: Announce) -> s
     """
     flags = " and ".join(dict.fromkeys(wish.flag for wish in wishes))
     known = [entry for entry in entries(announce) if net in (None, entry.net)]
-    kind = f" of --net {net}" if net else ""
+    where = f"the {net} models of the registry" if net else "the registry"
     if not known:
-        raise UsageError(f"{flags} without a MODEL takes one of the registry{kind}; {listed([])}")
+        raise UsageError(f"{flags} without a MODEL is looked for in {where}; {listed([])}")
     wishes = [wish for wish in wishes if wish.names]
     if not wishes:
         raise UsageError(f"{flags}: the photograph itself is no style to look for; name a MODEL")
     plain = [wish for wish in wishes if not wish.is_auto]
     found = [entry for entry in known if all(wish.is_of(entry) for wish in plain)]
     if not found:
-        found = _by_parts(plain, known, kind)
+        found = _by_parts(plain, known, where)
     if len(plain) < len(wishes) and len(found) > 1:
         names = ", ".join(entry.name for entry in found)
         raise UsageError(f"--style auto chooses among the styles of one MODEL; name it: {names}")
     first, *others = found
-    others_have = f"; {', '.join(entry.name for entry in others)} could too" if others else ""
-    announce(f"model: {first.name}, {first.net} {first.width}{others_have}")
+    too = f"; {', '.join(entry.name for entry in others)} could do it too" if others else ""
+    announce(f"model: {first.name}, {first.net} {first.width}{too}")
     return first.name
 
 
-def _by_parts(wishes: Sequence[Wish], known: Sequence[Entry], kind: str) -> list[Entry]:
+def _by_parts(wishes: Sequence[Wish], known: Sequence[Entry], where: str) -> list[Entry]:
     """Return the models that have styles with such words in their names.
 
     Raises:
@@ -162,9 +162,9 @@ def _by_parts(wishes: Sequence[Wish], known: Sequence[Entry], kind: str) -> list
     if not found:
         styles = list(dict.fromkeys(style for entry in known for style in entry.styles))
         for wish in wishes:
-            shares_named(wish.text, styles, flag=wish.flag, model=f"the registry{kind}")
+            shares_named(wish.text, styles, flag=wish.flag, model=where)
         asked = " and ".join(f"{wish.flag} {wish.text}" for wish in wishes)
-        raise UsageError(f"{asked}: no single model of the registry{kind} has all of these styles")
+        raise UsageError(f"{asked}: in {where} no single model has all of it")
     first, *others = found
     for other in others:
         if met[other.name] != met[first.name]:

@@ -169,7 +169,7 @@ def open_session(model: str | Path | bytes, provider: Provider = "auto") -> Sess
     """Check a model file and load it. ONNX Runtime's own log is silenced, for the whole process.
 
     Args:
-        model: The file, or its content.
+        model: As ``read_model`` takes it: a file, its content, or a name of the registry.
         provider: Where to run. ``auto`` asks for the best that ONNX Runtime lists and takes the CPU
             where that cannot be had; a provider that is named is obtained or refused.
 

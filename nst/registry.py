@@ -110,10 +110,12 @@ def embedded() -> list[Entry]:
     index = EMBEDDED / INDEX
     values = _read_json(index)
     models = values.get("models") if isinstance(values, dict) else None
-    found = [entry_from(each, EMBEDDED, is_embedded=True) for each in models or ()]
-    if not isinstance(models, list) or None in found:
+    known = models if isinstance(models, list) else [None]
+    found = [entry_from(each, EMBEDDED, is_embedded=True) for each in known]
+    whole = [entry for entry in found if entry is not None]
+    if len(whole) < len(known):
         raise ModelError(f"{index} is missing or damaged; install nst again")
-    return [entry for entry in found if entry is not None]
+    return whole
 
 
 def add(data: bytes, info: ModelInfo, name: str, *, overwrite: bool = False) -> Entry:

@@ -98,7 +98,7 @@ def trained_at(place: str | Path, announce: Callable[[str], None]) -> Trained:
         ModelError: The ONNX file is no style model, or not the one that the registry knows.
     """
     if isinstance(place, str):
-        place = chosen(place, announce)
+        place = chosen(place)  # start_from, which comes later, says where a file is called so too
     if _is_onnx(place):
         return _trained_in_onnx(place)
     path = Path(place)
