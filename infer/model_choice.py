@@ -62,8 +62,8 @@ def model_and_inputs(
     """Tell the model from the pictures in what was typed.
 
     The first argument is the model, unless styles are asked for and it is none: no name of the
-    registry, no ``.onnx`` and no file that begins as such files do. Then a model of the registry
-    that has these styles is taken, and all arguments are pictures.
+    registry, no ``.onnx``, no pipe and no file that begins as such files do. Then a model of the
+    registry that has these styles is taken, and all arguments are pictures.
 
     Args:
         arguments: At least one.
@@ -180,8 +180,11 @@ def _by_parts(wishes: Sequence[Wish], known: Sequence[Entry], where: str) -> lis
 def _is_model(text: str) -> bool:
     if text.lower().endswith(".onnx") or named(text) is not None:
         return True
+    path = Path(text)
+    if not path.is_file():  # of a pipe nothing may be read to find out; `-` is that for pictures
+        return path.exists() and not path.is_dir()
     try:
-        with Path(text).open("rb") as file:
+        with path.open("rb") as file:
             begin = file.read(2)
     except OSError:
         return False

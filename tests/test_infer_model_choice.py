@@ -83,11 +83,12 @@ def test_a_model_without_its_suffix_is_known_by_how_it_begins(invert_model: Path
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="no such files here")
 def test_a_model_from_a_shells_process(invert_model: Path) -> None:
-    """Suffix or not: without a --style nothing is read to find out what it is."""
+    """Nothing is read to find out what it is: it can be read once."""
     reader, writer = os.pipe()
     os.write(writer, invert_model.read_bytes()[:10])
     place = f"/dev/fd/{reader}"
     assert choose(place, "photo.jpg") == (Path(place), ["photo.jpg"], [])
+    assert choose(place, "photo.jpg", style="wave") == (Path(place), ["photo.jpg"], [])
     assert len(os.read(reader, 100)) == 10
     os.close(reader)
     os.close(writer)
