@@ -67,7 +67,7 @@ def stylize(
     arguments: Annotated[
         list[str],
         typer.Argument(
-            metavar="[MODEL] INPUT...",
+            metavar="[MODEL] INPUT",
             help="The style model, an ONNX file or a name of `nst models list`, which --style can"
             " find instead; then pictures, videos, folders with them, patterns, or - for stdin.",
         ),

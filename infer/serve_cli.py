@@ -57,7 +57,7 @@ def serve(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL...]",
+            metavar="MODEL",
             help="Style models, folders with some, or names of `nst models list`; without any all"
             " of that list.",
         ),

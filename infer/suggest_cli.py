@@ -20,7 +20,7 @@ def suggest(
     models: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[MODEL...]",
+            metavar="MODEL",
             help="Style models, folders with some, or names of `nst models list`; without any all"
             " of that list.",
         ),

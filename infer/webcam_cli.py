@@ -57,7 +57,7 @@ def webcam(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]",
+            metavar="MODEL",
             help="Style model, the file of nst export or a name of `nst models list`; without it"
             " --style is looked for there.",
         ),
