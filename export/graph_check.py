@@ -15,6 +15,7 @@ from onnx import GraphProto, ModelProto, NodeProto
 from nst.contract import DIMENSIONS, MIX, NORM_NAME, TEXTURE, ModelInfo
 from nst.errors import ExportError
 from nst.model_graph import STANDARD_DOMAINS, controls_of, graph_faults, sides_of
+from nst.seal import KEY, MARK, is_sealed
 
 LEAST_OPSET = 18
 NORM_OPERATOR = "InstanceNormalization"
@@ -44,12 +45,14 @@ def check_graph(data: bytes, *, source: str) -> ModelInfo:
     faults = list(_faults(model))
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     info = ModelInfo.from_metadata(metadata, source=source)
-    if info.to_metadata() != metadata:
+    if info.to_metadata() | {k: v for k, v in metadata.items() if k in (KEY, MARK)} != metadata:
         faults.append("its metadata changes when it is read and written")
     found = controls_of(model.graph)
     if found != (info.controls, 0 if info.controls == "none" else len(info.styles)):
         faults.append(f"its input mix gives {found}, not {info.controls} for {info.styles}")
     faults += _local_paths(model, metadata)
+    if not is_sealed(data, source=source):
+        faults.append("it carries no hash")
     if faults:
         raise ExportError(
             f"{source}: not exported, {faults[0]}; this version of torch or onnx"

@@ -35,6 +35,7 @@ from nst.contract import (
 from nst.errors import OutputError
 from nst.files import atomic_write
 from nst.network import StyleNetwork
+from nst.seal import sealed
 
 OPSET = 18
 """The oldest that the exporter writes, for the sake of old runtimes."""
@@ -205,12 +206,11 @@ def _is_folded(node: Any) -> bool | None:  # noqa: ANN401
 
 
 def write_info(model: ModelProto, info: ModelInfo) -> bytes:
-    """Put the metadata into the model and return the bytes of its file."""
+    """Put the metadata into the model and return the bytes of its file, with their hash."""
     del model.metadata_props[:]
     for key, value in sorted(info.to_metadata().items()):
         model.metadata_props.add(key=key, value=value)
-    data: bytes = model.SerializeToString(deterministic=True)
-    return data
+    return sealed(model)
 
 
 def strip(model: ModelProto) -> None:

@@ -52,6 +52,11 @@ class StylizeConfig(PaintConfig):
     max_pixels: int = setting(
         64_000_000, "The largest picture or frame that is read, width times height.", low=1
     )
+    tile: str = setting(
+        "auto",
+        "Paint in tiles, with the result of the whole: auto, where the whole does not fit into"
+        " memory; off; or the side of the tiles, px.",
+    )
     overwrite: bool = setting(False, "Replace files that exist.", flags=("--overwrite",))
     skip_existing: bool = setting(
         False, "Leave inputs alone whose output exists.", flags=("--skip-existing",)
@@ -140,6 +145,8 @@ def stylize(
         regions=regions,
         texture=settings.texture,
         max_pixels=settings.max_pixels,
+        tile=settings.tile,
+        announce=say,
     )
     say(paint.session.describe_provider())
     jobs = place(
@@ -204,6 +211,8 @@ def _paint_still(
 ) -> Generator[Record, None, None]:
     from infer.images import paint_image
 
+    if len(jobs) == 1:  # else the bar is that of the pictures
+        paint.painter.bars = progress
     with progress("painting", len(jobs)) if len(jobs) > 1 else nullcontext() as bar:
         for done, job in enumerate(jobs, start=1):
             yield paint_image(

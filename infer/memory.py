@@ -14,6 +14,11 @@ def needed_bytes(info: ModelInfo, height: int, width: int, batch: int = 1) -> in
     return info.bytes_per_pixel * batch * (-(-height // m) * m) * (-(-width // m) * m)
 
 
+def usable_bytes() -> int:
+    """Return how much of the free memory may be taken, bytes."""
+    return int(USABLE * free_bytes())
+
+
 def check_memory(
     info: ModelInfo, height: int, width: int, *, name: str, brush: float = 1.0
 ) -> None:

@@ -17,6 +17,7 @@ from nst.errors import ModelError
 from nst.files import describe
 from nst.model_graph import controls_of, graph_faults, has_texture
 from nst.registry import named
+from nst.seal import is_sealed
 
 MAX_BYTES = 200_000_000
 """A larger file is no style model; ours are a few megabytes."""
@@ -34,6 +35,8 @@ class ModelFile:
     """Its metadata."""
     has_texture: bool
     """Whether the amplitude of its noise can be set."""
+    is_sealed: bool
+    """Whether it carries a hash of itself or the registry has one: damage would be found."""
 
 
 def read_model(model: str | Path | bytes) -> ModelFile:
@@ -45,24 +48,28 @@ def read_model(model: str | Path | bytes) -> ModelFile:
 
     Raises:
         ModelError: It cannot be read, is not the file that the registry knows, is no ONNX file,
-            needs data or operators from outside the file and the standard, or does not follow
-            ``nst.contract``.
+            needs data or operators from outside the file and the standard, does not follow
+            ``nst.contract``, or is damaged.
     """
+    entry = named(model) if isinstance(model, str) else None
     if isinstance(model, bytes):
         name, data = "the model", model
+    elif entry is not None:
+        name, data = entry.name, entry.read()
     else:
-        name, data = read_bytes(model)
+        name, data = str(model), _read(Path(model))
     if len(data) > MAX_BYTES:
         raise ModelError(
             f"{name} is no style model: larger than {MAX_BYTES // 1_000_000} MB, the most accepted"
         )
+    has_hash = is_sealed(data, source=name) or entry is not None
     try:
         proto = onnx.load_model_from_string(data)
     except DecodeError:
         raise ModelError(
             f"{name} is no ONNX file, or it is damaged; get or export it again"
         ) from None
-    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    metadata = {each.key: each.value for each in proto.metadata_props}
     info = ModelInfo.from_metadata(metadata, source=name)
     expected = info.controls, 0 if info.controls == "none" else len(info.styles)
     if controls_of(proto.graph) != expected:
@@ -72,19 +79,7 @@ def read_model(model: str | Path | bytes) -> ModelFile:
         )
     if fault := next(graph_faults(proto), ""):
         raise ModelError(f"{name} {fault}; export it again with `nst export`")
-    return ModelFile(name, data, info, has_texture(proto.graph))
-
-
-def read_bytes(model: str | Path) -> tuple[str, bytes]:
-    """Return what a model is called in a message, and its file, of the registry checked.
-
-    Raises:
-        ModelError: It cannot be read, or is not the file that the registry knows.
-    """
-    entry = named(model) if isinstance(model, str) else None
-    if entry is not None:
-        return entry.name, entry.read()
-    return str(model), _read(Path(model))
+    return ModelFile(name, data, info, has_texture(proto.graph), has_hash)
 
 
 def _read(path: Path) -> bytes:

@@ -3,45 +3,55 @@
 from __future__ import annotations
 
 import contextlib
-import re
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxruntime.capi import onnxruntime_pybind11_state
 
 from infer import providers
+from infer.failures import RUNTIME_ERRORS, is_out_of_memory
 from infer.memory import needed_bytes
 from infer.model_file import ModelFile, read_model
 from infer.providers import LABELS
 from nst.contract import INPUT, MIX, OUTPUT, TEXTURE, ModelInfo
-from nst.errors import ImageError, InferenceError, ModelError, NSTError, UsageError
+from nst.errors import (
+    ImageError,
+    InferenceError,
+    ModelError,
+    NSTError,
+    OutOfMemoryError,
+    UsageError,
+)
 from nst.ort import SILENT, create_session, load_cuda_libraries, words_of
 from nst.settings import Provider
+
+if TYPE_CHECKING:
+    from infer.tile_graphs import TileGraphs
 
 SHRINK_FROM_BYTES = 256_000_000
 """A run that needs this much gives its memory back, unless pictures of its size come in a row, as
 the frames of a film do: to allocate anew cost 16 to 20 % of the time from 320x240 to 1920x1080."""
 
-RUNTIME_ERRORS: tuple[type[Exception], ...] = (
-    RuntimeError,
-    MemoryError,
-    UnicodeDecodeError,  # a message that quotes damaged names
-    *(
-        kind
-        for kind in vars(onnxruntime_pybind11_state).values()
-        if isinstance(kind, type) and issubclass(kind, Exception)
-    ),
-)
-"""Everything that ONNX Runtime raises; its classes have no common base."""
+_ARENAS = {"CPU": "cpu:0", "CUDA": "gpu:0"}
+"""Where a provider keeps memory for its next run, as ONNX Runtime calls it."""
 
 
 class Session:
     """A checked model on a known provider. Made by ``open_session``.
 
+    Args:
+        runtime: ONNX Runtime's session.
+        model: The file.
+        asked: What was asked for.
+        reason: Why the provider is not the one that was wanted, or nothing.
+        chain: What ONNX Runtime was told to run on; the CPU if not given.
+
     Attributes:
+        model: The file.
         name: What the model is called in messages.
         info: The metadata of the model.
         asked: What was asked for: ``auto``, or a provider as people write it, ``CUDA``.
@@ -50,8 +60,18 @@ class Session:
         has_texture: Whether the model has noise, whose amplitude can be set.
     """
 
-    def __init__(self, runtime: Any, model: ModelFile, *, asked: str, reason: str = "") -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        runtime: Any,  # noqa: ANN401
+        model: ModelFile,
+        *,
+        asked: str,
+        reason: str = "",
+        chain: Sequence[Any] = (providers.CPU,),
+    ) -> None:
         self._runtime = runtime
+        self._chain = chain
+        self.model = model
         self.name = model.name
         self.info: ModelInfo = model.info
         self.has_texture = model.has_texture
@@ -108,13 +128,71 @@ class Session:
         try:
             (painted,) = self._runtime.run([OUTPUT], inputs, options)
         except RUNTIME_ERRORS as error:
-            raise self._run_error(error, n, height, width) from None
+            pictures = "" if n == 1 else f"{n} pictures of "
+            at_once = "" if n == 1 else " at once"
+            what = f"{pictures}{width}x{height} px{at_once}"
+            raise self._run_error(error, what) from None
         if painted.shape != images.shape or painted.dtype != np.uint8:
             raise ModelError(
                 f"{self.name} paints {_shape(images)} as {painted.dtype} {_shape(painted)};"
                 " a style model keeps the size, export it again"
             )
         return np.asarray(painted, dtype=np.uint8)
+
+    @cached_property
+    def graphs(self) -> TileGraphs:
+        """What it takes to paint in tiles.
+
+        Raises:
+            ModelError: The graph is of a kind that cannot be painted in tiles.
+        """
+        # Here, because most pictures need no tiles.
+        from infer.tile_facts import TileFacts
+        from infer.tile_graphs import TileGraphs
+
+        multiple = self.info.size_multiple
+        facts = TileFacts(self.model.data, _run_once, name=self.name, size_multiple=multiple)
+        return TileGraphs(facts, _run_once)
+
+    def on_cpu(self) -> Session:
+        """Return the same model on the CPU."""
+        runtime = create_session(self.model.data, [providers.CPU])
+        return Session(runtime, self.model, asked=self.asked, reason="for want of memory")
+
+    def derived(self, graph: bytes) -> Any:  # noqa: ANN401
+        """Load a graph that was derived from the model, where the model runs.
+
+        Raises:
+            InferenceError: It cannot be loaded, for want of memory as a rule.
+        """
+        try:
+            return create_session(graph, self._chain)
+        except RUNTIME_ERRORS as error:
+            raise self._run_error(error, "a part of the network") from None
+
+    def run_derived(
+        self,
+        part: Any,  # noqa: ANN401
+        outputs: Sequence[str],
+        inputs: dict[str, NDArray[Any]],
+        what: str,
+    ) -> list[NDArray[Any]]:
+        """Run what ``derived`` returned.
+
+        Args:
+            part: The loaded graph.
+            outputs: Names.
+            inputs: By name.
+            what: What it is run on, for an error.
+
+        Raises:
+            InferenceError: The run failed, for want of memory as a rule.
+        """
+        try:
+            found: list[NDArray[Any]] = part.run(list(outputs), inputs, onnxruntime.RunOptions())
+        except RUNTIME_ERRORS as error:
+            raise self._run_error(error, what) from None
+        return found
 
     def give_memory_back(self) -> None:
         """Let go of what earlier runs left for the next one of their size; a run of one pixel."""
@@ -152,14 +230,14 @@ class Session:
     def _options(self, *, gives_memory_back: bool) -> onnxruntime.RunOptions:
         options = onnxruntime.RunOptions()
         options.log_severity_level = SILENT
-        if gives_memory_back and self.obtained == "CPU":
-            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        if gives_memory_back and self.obtained in _ARENAS:
+            key = "memory.enable_memory_arena_shrinkage"
+            options.add_run_config_entry(key, _ARENAS[self.obtained])
         return options
 
-    def _run_error(self, error: Exception, n: int, height: int, width: int) -> NSTError:
-        what = f"{width}x{height} px" if n == 1 else f"{n} pictures of {width}x{height} px at once"
-        if _is_out_of_memory(error):
-            return InferenceError(
+    def _run_error(self, error: Exception, what: str) -> NSTError:
+        if is_out_of_memory(error):
+            return OutOfMemoryError(
                 f"{self.obtained} has not enough memory for {what}; try a smaller --size"
             )
         return InferenceError(f"{self.name} failed on {what}: {words_of(error)}")
@@ -189,17 +267,24 @@ def open_session(model: str | Path | bytes, provider: Provider = "auto") -> Sess
     except RUNTIME_ERRORS as error:
         # The provider or the model: on the CPU only the model can be the cause.
         error_words = words_of(error)
+        chain = [providers.CPU]
         try:
-            runtime = create_session(checked.data, [providers.CPU])
+            runtime = create_session(checked.data, chain)
         except RUNTIME_ERRORS as again:
             raise ModelError(f"{checked.name} cannot be loaded: {words_of(again)}") from None
     obtained, reason = _label(runtime), missing or error_words
     if provider == "auto":
         reason = providers.why_no_better(obtained, name, listed, reason)
-        return Session(runtime, checked, asked="auto", reason=reason)
+        return Session(runtime, checked, asked="auto", reason=reason, chain=chain)
     if obtained != LABELS[name]:
         raise providers.refusal(provider, obtained, providers.why_not(name, reason))
-    return Session(runtime, checked, asked=obtained)
+    return Session(runtime, checked, asked=obtained, chain=chain)
+
+
+def _run_once(graph: bytes, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Load a graph on the CPU and run it."""
+    found: list[NDArray[Any]] = create_session(graph, [providers.CPU]).run(None, inputs)
+    return found
 
 
 def _label(runtime: Any) -> str:  # noqa: ANN401
@@ -218,9 +303,3 @@ def _check_images(images: NDArray[np.uint8]) -> None:
 
 def _shape(array: NDArray[Any]) -> str:
     return "(" + ", ".join(map(str, array.shape)) + ")"
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    signs = ("failed to allocate", "out of memory", "bad_alloc", "bad allocation", "oom")
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(re.search(rf"\b{s}", text) for s in signs)

@@ -13,7 +13,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.memory import check_memory
-from infer.model_file import read_bytes
 from infer.session import Session, open_session
 from nst.contract import joint_name
 from nst.errors import InferenceError, UsageError
@@ -131,10 +130,9 @@ def open_shelf(paths: Sequence[str | Path], provider: Provider = "auto") -> Shel
     models: list[Model] = []
     for path in paths:
         session = open_session(path, provider)
-        _, data = read_bytes(path)
         stem = path if isinstance(path, str) else path.stem
         name = registry_name(stem, taken={model.name for model in models})
-        models.append(Model(name, data, session, _thumbnails(session, square)))
+        models.append(Model(name, session.model.data, session, _thumbnails(session, square)))
     return Shelf(models)
 
 

@@ -6,20 +6,20 @@ paint("photo.jpg").save("painted.png")
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.memory import check_memory
 from infer.mixture import mixture_of, original_share
+from infer.painter import Job, Painter
 from infer.session import Session, open_session
 from nst.color import blend, with_matched_colors, with_original_colors
 from nst.contract import ModelInfo
 from nst.enlarge import restored
-from nst.errors import ImageError, InferenceError, PixelLimitError, UsageError
+from nst.errors import ImageError, PixelLimitError, UsageError
 from nst.image import MAX_PIXELS, Picture, load_image, resize_image
 from nst.settings import LEAST_BRUSH, MOST_BRUSH, MOST_TEXTURE, ColorTransfer, Provider
 
@@ -60,6 +60,9 @@ class Stylizer:
             there; ``original`` keeps the photograph. Later ones lie on top.
         texture: What the noise is multiplied by, of a model that has noise: 0 (none) to 3.
         max_pixels: The largest photograph that is decoded, width times height.
+        tile: ``auto``, in tiles with the same result where the whole does not fit into memory;
+            ``off``, never; or the side of the tiles, px.
+        announce: Told, in one line each, what is done for want of memory and what is amiss.
 
     Raises:
         ModelError: The file is no style model.
@@ -83,6 +86,8 @@ class Stylizer:
         regions: Sequence[tuple[str | Path, str]] = (),
         texture: float = 1.0,
         max_pixels: int = MAX_PIXELS,
+        tile: str | int = "auto",
+        announce: Callable[[str], object] = lambda line: None,
     ) -> None:
         if size is not None and size < 1:
             raise UsageError(f"--size must be at least 1 px, got {size}")
@@ -104,6 +109,12 @@ class Stylizer:
         self.max_pixels = max_pixels
         self.texture = texture
         self.session: Session = open_session(model, provider)
+        if not self.session.model.is_sealed:
+            announce(
+                f"{self.session.name} carries no hash of itself, as older exports: damage would go"
+                " unnoticed; export it again with `nst export`"
+            )
+        self.painter = Painter(self.session, tile=tile, announce=announce)
         if texture != 1 and not self.session.has_texture:
             raise UsageError(
                 f"--texture {texture:g}: {self.session.name} has no noise whose amplitude could be"
@@ -121,7 +132,6 @@ class Stylizer:
             regions=regions,
         )
         self._adviser: Adviser | None = None
-        self._checked: tuple[int, int] | None = None  # the size that memory was last found for
         self._mix: tuple[object, NDArray[np.float32]] | None = None
 
     @property
@@ -144,7 +154,8 @@ class Stylizer:
             name: What to call it in an error; a file goes by its path.
 
         Returns:
-            The painting. Alpha is that of the photograph; a change of size stands in ``notes``.
+            The painting. Alpha is that of the photograph; a change of size and tiles stand in
+            ``notes``.
 
         Raises:
             ImageError: The picture cannot be read.
@@ -156,11 +167,11 @@ class Stylizer:
         if self.is_choosing and not self._has_chosen:
             self.choose(photograph.rgb, name=name)
         size = self._seen_size(photograph.height, photograph.width)
-        if not self.session.has_own_memory and self._checked != size:
-            self._check_memory(*size, name)
+        why_in_tiles = self.painter.look(*size, name=name, brush=self.brush or 1.0)
         seen, note = self._fitted(photograph, *size)
         mix = self._mix_for(seen, name)
-        painted = self.session.run(seen.rgb[None], texture=self.texture, mix=mix)[0]
+        job = Job(image=seen.rgb, name=name, texture=self.texture, mix=mix)
+        painted, tiled = self.painter.paint(job, why_in_tiles)
         if self.restore_size and painted.shape != photograph.rgb.shape:
             kept = None if mix is None else original_share(mix)
             painted = restored(painted, seen.rgb, photograph.rgb, kept)
@@ -172,7 +183,7 @@ class Stylizer:
             painted = keep(painted, seen.rgb)
         if self.strength < 1 and mix is None:
             painted = blend(seen.rgb, painted, self.strength)
-        return Picture(rgb=painted, alpha=seen.alpha, notes=photograph.notes + note)
+        return Picture(rgb=painted, alpha=seen.alpha, notes=photograph.notes + note + tiled)
 
     def read(self, source: str | Path | bytes | BinaryIO, *, name: str | None = None) -> Picture:
         """Read a photograph as ``nst.image.load_image`` does, of ``max_pixels`` at most.
@@ -263,21 +274,6 @@ class Stylizer:
                 f" got {source.dtype} {tuple(source.shape)}"
             )
         return Picture(rgb=source, alpha=None, notes=())
-
-    def _check_memory(self, height: int, width: int, name: str) -> None:
-        """Look at the free memory before the first picture of a size.
-
-        The next ones of that size in a row are painted in what this one took: a film on a small
-        machine must not end because its own second frame finds the memory taken.
-        """
-        brush = self.brush or 1.0
-        try:
-            check_memory(self.info, height, width, name=name, brush=brush)
-        except InferenceError:
-            self._checked = None
-            self.session.give_memory_back()  # taken by pictures of another size
-            check_memory(self.info, height, width, name=name, brush=brush)
-        self._checked = height, width
 
     def _seen_size(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width of what the network sees of a picture, px."""

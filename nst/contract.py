@@ -3,7 +3,8 @@
 One file without external data. Input ``image``, uint8 ``(batch, height, width, 3)``, RGB, any size
 from 1 px, and for some networks ``texture``, which may be left out; output ``stylized``, uint8, the
 same shape. Scaling, padding, cropping and rounding happen inside the graph. Everything else that a
-reader must know stands in the metadata, which ``ModelInfo`` writes and reads. Torch-free.
+reader must know stands in the metadata, which ``ModelInfo`` writes and reads; a hash of all of it
+at the end of the file is that of ``nst.seal``. Torch-free.
 """
 
 from __future__ import annotations
@@ -129,7 +130,8 @@ class ModelInfo:
         if len(info.style_sha256) != len(info.styles):
             raise ModelError(f"{source}: metadata names as many styles as it has no hashes of")
         has_names = all(isinstance(name, str) for name in info.styles)
-        if not has_names or min(info.size_multiple, info.bytes_per_pixel) < 1:
+        is_sized = min(info.size_multiple, info.bytes_per_pixel) >= 1 and info.reach_px >= 0
+        if not has_names or not is_sized:
             raise ModelError(f"{source}: metadata is damaged, a style's name or a size is none")
         return info
 

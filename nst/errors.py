@@ -12,6 +12,7 @@
         ParityError         the exported file does not paint what the network paints
       ModelError            a file is no style model of ours
       InferenceError        a model cannot be run: provider, memory
+        OutOfMemoryError    there was not enough memory for it
       MediaError            a video, camera or window cannot be used
       OutputError           a result cannot be written: it exists, the disk is full
       SomeFailed            3: some inputs failed, the others were written
@@ -71,6 +72,10 @@ class ModelError(NSTError):
 
 class InferenceError(NSTError):
     """A model cannot be run here: no such provider, not enough memory."""
+
+
+class OutOfMemoryError(InferenceError):
+    """A run found too little memory; a smaller picture or a part of it may still be painted."""
 
 
 class MediaError(NSTError):

@@ -7,12 +7,13 @@ import hashlib
 import os
 import secrets
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from nst.errors import OutputError
+from nst.errors import OutputError, UsageError
 
 
 @contextmanager
@@ -48,6 +49,36 @@ def atomic_write(path: Path, *, keep_previous: Path | None = None) -> Iterator[B
         if temporary is not None:
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep other processes from writing into a folder that must have one writer.
+
+    The system lets go of it when the process ends, however it ends. On Windows, where a folder
+    cannot be locked, nothing is held.
+
+    Raises:
+        UsageError: Another process holds it.
+    """
+    if sys.platform == "win32":
+        yield
+        return
+    import fcntl
+
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UsageError(
+                f"{folder}: another process writes into it; wait until it has ended, or stop it"
+            ) from None
+        except OSError as error:  # a network file system without locks
+            raise OutputError(f"{folder}: cannot be locked, {describe(error)}") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def check_writable(path: Path) -> None:

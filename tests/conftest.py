@@ -27,6 +27,7 @@ from onnx import TensorProto, helper
 from PIL import Image
 
 from nst.contract import DIMENSIONS, INPUT, MIX, MIX_DIMENSIONS, OUTPUT, TEXTURE, ModelInfo
+from nst.seal import sealed
 
 if TYPE_CHECKING:
     from nst.transformer import TransformerNet
@@ -95,7 +96,7 @@ def invert_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         made_with="tests",
     )
     helper.set_model_props(model, info.to_metadata())
-    onnx.save(model, path)
+    path.write_bytes(sealed(model))
     return path
 
 

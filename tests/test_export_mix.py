@@ -21,6 +21,7 @@ from nst.errors import ModelError, UsageError
 from nst.model_graph import controls_of, count_numbers
 from nst.nets import build_network
 from nst.network import StyleNetwork
+from nst.seal import sealed
 from nst.tensors import to_tensor, to_uint8
 from train.warm_start import start_from, trained_at
 
@@ -189,6 +190,6 @@ def test_metadata_that_says_otherwise_is_refused(
     for entry in model.metadata_props:
         if entry.key == "nst.controls":
             entry.value = '"global"'
-    onnx.save(model, tmp_path / "other.onnx")
+    (tmp_path / "other.onnx").write_bytes(sealed(model))
     with pytest.raises(ModelError, match="its input mix is not that of 3 styles, global"):
         open_session(tmp_path / "other.onnx")

@@ -21,6 +21,7 @@ from infer.suggest import models_in
 from nst import registry
 from nst.errors import UsageError
 from nst.registry import named
+from nst.seal import sealed, unsealed
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,7 @@ def add(invert_model: Path, mix_model: Path) -> Callable[..., None]:
         told["nst.styles"] = "[" + ", ".join(f'"{style}"' for style in styles) + "]"
         told["nst.network"] = f'"{net}"'
         helper.set_model_props(model, told)
-        data = model.SerializeToString()
+        data = sealed(model)
         registry.add(data, read_model(data).info, name)
 
     return add_one
@@ -230,6 +231,15 @@ def test_the_model_of_a_name_is_that_file(
     np.testing.assert_array_equal(Stylizer("night", provider="cpu")(photo).rgb, 255 - photo)
     with pytest.raises(Exception, match="night: the model cannot be read, no such file"):
         read_model(Path("night"))
+
+
+def test_the_hash_of_the_registry_is_as_good_as_the_files_own(invert_model: Path) -> None:
+    """Of a file from before files had one."""
+    data = unsealed(onnx.load(invert_model)).SerializeToString()
+    Path("old.onnx").write_bytes(data)
+    assert not read_model(Path("old.onnx")).is_sealed
+    registry.add(data, read_model(data).info, "old")
+    assert read_model("old").is_sealed
 
 
 def test_a_shelf_holds_names_folders_and_files(

@@ -20,6 +20,7 @@ from nst import registry
 from nst.commands.evaluate import default_folder
 from nst.commands.subject import open_subject
 from nst.errors import MediaError
+from nst.seal import sealed
 
 if TYPE_CHECKING:
     from nst.transformer import TransformerNet
@@ -90,7 +91,7 @@ def test_what_is_no_model_is_not_added(
     assert "photo.png is no ONNX file" in capsys.readouterr().err
     model = onnx.load(invert_model)
     model.graph.node[0].op_type = "Nothing"
-    onnx.save(model, "bad.onnx")
+    Path("bad.onnx").write_bytes(sealed(model))
     assert exit_code("models", "add", "bad.onnx") == 1
     out, err = capsys.readouterr()
     assert out == ""
@@ -153,7 +154,7 @@ def test_info_of_a_training(exit_code: Run, invert_model: Path, capsys: Captured
             entry.value = json.dumps([case, case])
         if entry.key == "nst.styles":
             entry.value = json.dumps(["wave\n\x1b[31mred"])
-    onnx.save(model, "trained.onnx")
+    Path("trained.onnx").write_bytes(sealed(model))
     assert exit_code("models", "add", "trained.onnx") == 0
     assert exit_code("models", "info", "trained") == 0
     assert exit_code("models", "list") == 0
@@ -276,7 +277,7 @@ def test_training_begins_with_a_name(invert_model: Path, tiny_network: Transform
     for entry in model.metadata_props:
         if entry.key == "nst.width":
             entry.value = "4"
-    data = model.SerializeToString()
+    data = sealed(model)
     registry.add(data, read_model(data).info, "night")
     Path("night").mkdir()
     network, said = TransformerNet(4), list[str]()

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from nst.errors import OutputError
-from nst.files import atomic_write, describe, free_space, sha256_of
+from nst.errors import OutputError, UsageError
+from nst.files import atomic_write, describe, free_space, held, sha256_of
 
 
 def names_in(folder: Path) -> list[str]:
@@ -216,3 +216,21 @@ def test_the_free_space_of_a_place_that_is_not_there_yet(tmp_path: Path) -> None
 def _write(path: Path, content: bytes) -> None:
     with atomic_write(path) as file:
         file.write(content)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a folder cannot be locked there")
+def test_a_folder_has_one_holder(tmp_path: Path) -> None:
+    """By a process of its own, which is killed: then the folder is free again."""
+    program = (
+        "import sys, time; from pathlib import Path; from nst.files import held\n"
+        "with held(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
+    )
+    words = [sys.executable, "-c", program, str(tmp_path)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "held\n"
+        with pytest.raises(UsageError, match="another process writes into it"), held(tmp_path):
+            pass
+        process.kill()
+    with held(tmp_path):
+        pass

@@ -1,4 +1,4 @@
-"""The README: its commands can be typed, its Python can be imported, its test command is there."""
+"""README and docs: commands can be typed, Python can be imported, pictures are there."""
 
 from __future__ import annotations
 
@@ -18,21 +18,30 @@ from typer.testing import CliRunner
 
 from nst.cli import COMMANDS, app
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
-BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
-"""Language and text of each fenced block."""
+HOUSE = Path(__file__).parent.parent
+PAGES = {path: path.read_text() for path in (HOUSE / "README.md", *(HOUSE / "docs").glob("*.md"))}
+README = PAGES[HOUSE / "README.md"]
+
+
+def blocks(text: str) -> list[tuple[str, str]]:
+    """Language and text of each fenced block."""
+    return re.findall(r"^```(\w*)\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def nst_commands() -> list[list[str]]:
-    """Every call of `nst` in a fenced block or between backquotes, as words."""
-    texts = [text for language, text in BLOCKS if language in ("sh", "bash", "")]
-    texts += re.findall(r"`(nst [a-z][^`\n]*)`", README)
-    found = []
+    """Every call of `nst` in a block or between backquotes on any page, as words; each once."""
+    texts = []
+    for page in PAGES.values():
+        texts += [text for language, text in blocks(page) if language in ("sh", "bash", "")]
+        texts += re.findall(r"`(nst [a-z][^`\n]*)`", page)
+        texts += re.findall(r"^    (nst [a-z].*)$", page, flags=re.MULTILINE)
+    found: list[list[str]] = []
     for text in texts:
         for line in text.replace("\\\n", " ").splitlines():
             for part in re.split(r"&&|\||;", line):
                 words = shlex.split(part, comments=True)
-                if words and words[0].rsplit("/", 1)[-1] == "nst":
+                is_ours = words and words[0].rsplit("/", 1)[-1] == "nst"
+                if is_ours and words[1:] not in found:
                     found.append(words[1:])
     return found
 
@@ -81,11 +90,11 @@ def test_the_test_command_stands_behind_its_marker() -> None:
     assert "pip install" in match.group(1)
 
 
-def python_blocks() -> list[str]:
-    return [text for language, text in BLOCKS if language == "python"]
+def python_blocks(page: str = README) -> list[str]:
+    return [text for language, text in blocks(page) if language == "python"]
 
 
-@pytest.mark.parametrize("block", python_blocks())
+@pytest.mark.parametrize("block", [b for page in PAGES.values() for b in python_blocks(page)])
 def test_what_the_python_imports_exists(block: str) -> None:
     for node in ast.walk(ast.parse(block)):
         if isinstance(node, ast.ImportFrom):
@@ -113,12 +122,19 @@ def test_the_python_that_paints_paints(
         np.testing.assert_array_equal(np.asarray(painted), 255 - np.asarray(seen))
 
 
-def test_pictures_and_files_that_are_shown_exist() -> None:
-    folder = Path(__file__).parent.parent
-    for target in re.findall(r"\]\(([^)#\s]+)\)", README):
+def test_the_same_lines_are_shown_to_those_who_embed_the_file() -> None:
+    """By copy: what is run above is what docs/embedding.md shows."""
+    (block,) = python_blocks(PAGES[HOUSE / "docs" / "embedding.md"])
+    assert block in python_blocks()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_pictures_and_files_that_are_shown_exist(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)\)", PAGES[page]):
         if "://" not in target:
-            assert (folder / target).exists(), target
+            assert (page.parent / target).exists(), target
 
 
-def test_nothing_was_left_to_fill_in() -> None:
-    assert not re.findall(r"@[A-Z_]+@|TODO|FIXME", README)
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: path.name)
+def test_nothing_was_left_to_fill_in(page: Path) -> None:
+    assert not re.findall(r"@[A-Z_]+@|TODO|FIXME", PAGES[page])

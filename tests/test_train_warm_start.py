@@ -17,6 +17,7 @@ from nst.contract import ModelInfo
 from nst.dimensions import NETS, dimensions_named
 from nst.errors import CheckpointError, ModelError, UsageError
 from nst.nets import build_network
+from nst.seal import sealed
 from nst.transformer import TransformerNet
 from train.config import TrainConfig
 from train.loop import Learner
@@ -144,8 +145,13 @@ def without_a_layer(model_file: Path) -> bytes:
     kept = [tensor for tensor in model.graph.initializer if "to_rgb" not in tensor.name]
     del model.graph.initializer[:]
     model.graph.initializer.extend(kept)
-    data: bytes = model.SerializeToString()
-    return data
+    return sealed(model)
+
+
+def with_a_flipped_bit(model_file: Path) -> bytes:
+    data = bytearray(model_file.read_bytes())
+    data[len(data) // 2] ^= 1
+    return bytes(data)
 
 
 @pytest.mark.parametrize(
@@ -154,6 +160,7 @@ def without_a_layer(model_file: Path) -> bytes:
         (damaged, "cannot be read as an ONNX file"),
         (of_another_program, "is not a style model of this program"),
         (without_a_layer, "holds another network"),
+        (with_a_flipped_bit, "is damaged, it is not as it was exported"),
     ],
 )
 def test_a_file_that_is_no_model_is_refused(

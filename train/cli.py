@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -146,7 +146,9 @@ def run_session(session: Session, tell: Callable[[int], None] | None = None) -> 
     Raises:
         Stopped: Ctrl-C or SIGTERM came; all is saved.
         OutputError: The disk is full; the last checkpoint stays.
+        UsageError: Another process trains in the run folder.
     """
+    from nst.files import held
     from nst.interrupt import Stopped, StopRequest
 
     folder, length = session.run.folder, session.run.config.length
@@ -157,7 +159,8 @@ def run_session(session: Session, tell: Callable[[int], None] | None = None) -> 
             f"{folder}: all {length} steps are done, nothing is left to train; a new run goes on"
             f" from it with --init {folder}"
         )
-    with StopRequest() as stop, session.reading.progress("training", length) as bar:
+    alone = held(folder) if session.ranks.is_first else nullcontext()
+    with alone, StopRequest() as stop, session.reading.progress("training", length) as bar:
         bar.update(session.learner.step)
         try:
             for log_line in session.steps(stop):

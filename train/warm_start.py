@@ -20,11 +20,13 @@ from nst.checkpoint import (
 from nst.contract import ModelInfo
 from nst.dimensions import dimensions_from
 from nst.errors import ModelError, UsageError
+from nst.files import describe
 from nst.folding import adapted
 from nst.nets import build_network
 from nst.network import StyleNetwork
 from nst.registry import chosen, named
 from nst.samples import ASSETS
+from nst.seal import is_sealed
 from train.run import run_of
 
 TRUNK = "trunk-{0.network}-{0.width}.safetensors"
@@ -134,12 +136,13 @@ def _trained_in_onnx(path: str | Path) -> Trained:
     import onnx
 
     entry = named(path) if isinstance(path, str) else None
-    data = None if entry is None else entry.read()
     try:
-        if data is not None:
-            model = onnx.load_model_from_string(data)
-        else:
-            model = onnx.load(path, load_external_data=False)
+        data = Path(path).read_bytes() if entry is None else entry.read()
+    except OSError as error:
+        raise ModelError(f"--init {path}: cannot be read, {describe(error)}") from None
+    is_sealed(data, source=f"--init {path}")
+    try:
+        model = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf has an error of its own for a damaged file
         raise ModelError(f"--init {path}: cannot be read as an ONNX file ({error})") from None
     metadata = {entry.key: entry.value for entry in model.metadata_props}

@@ -1,0 +1,103 @@
+"""How soon the reference mode reaches what plain L-BFGS reaches: ``nst bench optimize``."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from nst.canvas import Canvas, load_canvas
+from nst.config import OptimizeConfig
+from nst.optimize import OptimizeRecord, optimize
+from nst.runtime import choose_device, keep_freed_memory
+from nst.weights import VGGWeights
+
+
+@dataclass(frozen=True, slots=True)
+class SlowFigures:
+    """One photograph and one style image."""
+
+    photograph: str
+    style: str
+    size: str
+    """Of the painting, px."""
+    plain_s: float
+    """Of plain L-BFGS: one size, float32, no preconditioning."""
+    total: float
+    """J at its end."""
+    own_s: float | None
+    """Until ``nst optimize`` has a picture of that J; None where it never does."""
+    own_evaluations: int
+    own_total: float
+
+
+def measure_pair(
+    photo: Path,
+    style: Path,
+    weights: VGGWeights,
+    config: OptimizeConfig,
+    *,
+    advance: Callable[[str, OptimizeRecord], None],
+) -> SlowFigures:
+    """Paint a photograph by plain L-BFGS, then as ``config`` says until J is as low.
+
+    Both begin with the photograph, have the same objective, and are counted with what comes before
+    the first evaluation.
+
+    Args:
+        photo: The photograph.
+        style: The style image.
+        weights: Of the loss network.
+        config: Settings of ours; ``evaluations`` is for both.
+        advance: Told of every iteration, and whose it is.
+    """
+    device = choose_device(config.device)
+    if device.type == "cpu":
+        keep_freed_memory()
+    canvas = load_canvas(photo, style, config)
+    plain = config.replace(
+        scales=1, precision="float32", precondition=False, optimizer="lbfgs", tolerance=0.0
+    )
+    for plain_s, record in _timed(canvas, weights, plain):  # noqa: B007, the last ones count
+        advance("plain", record)
+    total = record.total
+    own_s = None
+    for seconds, record in _timed(canvas, weights, config.replace(tolerance=0.0)):
+        advance("nst", record)
+        if record.scale == record.scales and record.total <= total:
+            own_s = seconds
+            break
+    return SlowFigures(
+        photo.name,
+        style.name,
+        f"{canvas.photograph.shape[-1]}x{canvas.photograph.shape[-2]}",
+        plain_s,
+        total,
+        own_s,
+        record.evaluations,
+        record.total,
+    )
+
+
+def ratio(pairs: list[SlowFigures]) -> float | None:
+    """Return the geometric mean of the shares of time; None where one never came as low."""
+    shares = [pair.own_s / pair.plain_s for pair in pairs if pair.own_s is not None]
+    if len(shares) < len(pairs):
+        return None
+    return math.exp(sum(map(math.log, shares)) / len(shares))
+
+
+def _timed(
+    canvas: Canvas, weights: VGGWeights, config: OptimizeConfig
+) -> Iterator[tuple[float, OptimizeRecord]]:
+    """Yield every iteration with the seconds so far."""
+    device = canvas.photograph.device
+    started_at = time.perf_counter()
+    for record in optimize(canvas.photograph, canvas.styles, weights, config):
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        yield time.perf_counter() - started_at, record
