@@ -8,7 +8,6 @@ from collections.abc import Generator, Sequence
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
 from itertools import chain, groupby
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
@@ -70,14 +69,12 @@ class StylizeConfig(PaintConfig):
 @app.command()
 @with_settings(StylizeConfig)
 def stylize(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Style model, the ONNX file of nst export.")
-    ],
-    inputs: Annotated[
+    arguments: Annotated[
         list[str],
         typer.Argument(
-            metavar="INPUT",
-            help="Pictures, videos, folders with them, patterns, or - for stdin.",
+            metavar="[MODEL] INPUT",
+            help="The style model, an ONNX file or a name of `nst models list`, which --style can"
+            " find instead; then pictures, videos, folders with them, patterns, or - for stdin.",
         ),
     ],
     output: Annotated[
@@ -108,6 +105,7 @@ def stylize(
     painted (exit code 3). No file is replaced unless you say so.
 
     - `nst stylize starry.onnx photo.jpg`
+    - `nst stylize photo.jpg --style starry-night -o out.png`
     - `nst stylize starry.onnx holiday/ -o painted/ --size 2048`
     - `nst stylize starry.onnx film.mp4 -o part.webp --start 1:30 --duration 5`
     - `curl URL | nst stylize starry.onnx - -o - > painted.png`
@@ -116,10 +114,14 @@ def stylize(
     # Here, so that `nst --help` does not wait for numpy and ONNX Runtime.
     from infer.frames import cut_of
     from infer.jobs import check_targets, find_jobs, is_batch, place, style_name
+    from infer.model_choice import model_and_inputs, wishes_of
     from infer.stylizer import Stylizer
     from infer.video_format import encoder_for, output_format
 
     cut_of(settings.start, settings.duration)
+    regions = [_region(text) for text in region or ()]
+    wishes = wishes_of(settings.style, settings.gradient, regions)
+    model, inputs = model_and_inputs(arguments, wishes, settings.net, say)
     found = find_jobs(inputs)
     for name in ("start", "duration", "codec"):
         if getattr(settings, name) is not None and not any(job.is_moving for job in found):
@@ -141,7 +143,7 @@ def stylize(
         strength=settings.strength,
         style=settings.style,
         gradient=settings.gradient,
-        regions=[_region(text) for text in region or ()],
+        regions=regions,
         texture=settings.texture,
         max_pixels=settings.max_pixels,
         tile=settings.tile,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 from nst.settings import (
     LEAST_BRUSH,
@@ -49,6 +50,9 @@ class PaintConfig(Settings):
         None,
         "Of a model of several styles: one, or a mix as in wave:0.7,scream:0.3; original is the"
         " photograph, auto the style that suits it best (nst suggest). Part of a name will do.",
+    )
+    net: Literal["johnson", "swift"] | None = setting(
+        None, "Without a MODEL: paint with a network of this kind, where several have the --style."
     )
     gradient: str | None = setting(
         None, "Styles from the left edge to the right one, as in wave,scream."

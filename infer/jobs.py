@@ -79,9 +79,9 @@ def is_batch(inputs: Sequence[str]) -> bool:
     return any(Path(text).is_dir() or _is_pattern(text) for text in inputs)
 
 
-def style_name(label: str, model: Path) -> str:
+def style_name(label: str, model: str | Path) -> str:
     """Return what is painted as a part of a file name; the model's where that gives none."""
-    return safe_name(label) or safe_name(model.stem) or "styled"
+    return safe_name(label) or safe_name(Path(model).stem) or "styled"
 
 
 def place(

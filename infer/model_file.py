@@ -16,6 +16,7 @@ from nst.contract import ModelInfo
 from nst.errors import ModelError
 from nst.files import describe
 from nst.model_graph import controls_of, graph_faults, has_texture
+from nst.registry import named
 from nst.seal import is_sealed
 
 MAX_BYTES = 200_000_000
@@ -35,35 +36,40 @@ class ModelFile:
     has_texture: bool
     """Whether the amplitude of its noise can be set."""
     is_sealed: bool
-    """Whether it carries a hash of itself, so that damage would have been found."""
+    """Whether it carries a hash of itself or the registry has one: damage would be found."""
 
 
 def read_model(model: str | Path | bytes) -> ModelFile:
     """Read a model and check everything that can be checked without running it.
 
     Args:
-        model: The file, or its content.
+        model: The file, its content, or as a string the name of a model of the registry, which
+            goes before a file that is called so.
 
     Raises:
-        ModelError: It cannot be read, is no ONNX file, needs data or operators from outside the
-            file and the standard, does not follow ``nst.contract``, or is damaged.
+        ModelError: It cannot be read, is not the file that the registry knows, is no ONNX file,
+            needs data or operators from outside the file and the standard, does not follow
+            ``nst.contract``, or is damaged.
     """
+    entry = named(model) if isinstance(model, str) else None
     if isinstance(model, bytes):
         name, data = "the model", model
+    elif entry is not None:
+        name, data = entry.name, entry.read()
     else:
         name, data = str(model), _read(Path(model))
     if len(data) > MAX_BYTES:
         raise ModelError(
             f"{name} is no style model: larger than {MAX_BYTES // 1_000_000} MB, the most accepted"
         )
-    has_hash = is_sealed(data, source=name)
+    has_hash = is_sealed(data, source=name) or entry is not None
     try:
         proto = onnx.load_model_from_string(data)
     except DecodeError:
         raise ModelError(
             f"{name} is no ONNX file, or it is damaged; get or export it again"
         ) from None
-    metadata = {entry.key: entry.value for entry in proto.metadata_props}
+    metadata = {each.key: each.value for each in proto.metadata_props}
     info = ModelInfo.from_metadata(metadata, source=name)
     expected = info.controls, 0 if info.controls == "none" else len(info.styles)
     if controls_of(proto.graph) != expected:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -58,9 +59,13 @@ class ServeConfig(Settings):
 @with_settings(ServeConfig)
 def serve(
     models: Annotated[
-        list[Path],
-        typer.Argument(metavar="MODEL...", help="Style models, or folders with some."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="Style models, folders with some, or names of `nst models list`; without any all"
+            " of that list.",
+        ),
+    ] = None,
     write: Annotated[
         Path | None,
         typer.Option(
@@ -113,7 +118,7 @@ def serve(
     else:
         _check_access(settings)
         _check_packages()
-    shelf = open_shelf(models_in(models), settings.provider, threads=settings.threads)
+    shelf = open_shelf(models_in(models or (), say), settings.provider, threads=settings.threads)
     for model in shelf:
         model.session.announce = say
     if write is not None:
@@ -142,15 +147,18 @@ def _serve(shelf: Shelf, settings: ServeConfig, runtime: Path | None, open_page:
             size=settings.size,
             runtime=runtime,
         )
-        shown = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host
+        shown = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
         url = f"http://{_in_url(shown)}:{port}/"
         result(url)
         if settings.token is not None:
+            say("open it once with ?token= and the token behind that address")
             url += f"?token={settings.token}"
         if open_page:
             import webbrowser
 
-            webbrowser.open(url)  # the socket listens already: the page waits until it is served
+            # The socket listens already: the page waits until it is served, and a browser of the
+            # terminal, which ends when its user is done, for that.
+            threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
         server_of(page).run(sockets=[listener])
 
 
@@ -194,10 +202,15 @@ def _in_url(host: str) -> str:
 def _listening(host: str, port: int) -> socket.socket:
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        return socket.create_server((host, port), family=family)
+        is_any = host == "::" and socket.has_dualstack_ipv6()
+        return socket.create_server((host, port), family=family, dualstack_ipv6=is_any)
+    except UnicodeError:
+        raise UsageError(f"--host {host}: that is no name of a host") from None
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise UsageError(
                 f"--port {port} is taken; choose another one, 0 takes a free one"
             ) from None
-        raise OutputError(f"--host {host}: cannot listen there, {describe(error)}") from None
+        raise OutputError(
+            f"--host {host} --port {port}: cannot listen there, {describe(error)}"
+        ) from None

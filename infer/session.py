@@ -287,7 +287,7 @@ def open_session(
     """Check a model file and load it. ONNX Runtime's own log is silenced, for the whole process.
 
     Args:
-        model: The file, or its content.
+        model: As ``read_model`` takes it: a file, its content, or a name of the registry.
         provider: Where to run. ``auto`` asks for the best that ONNX Runtime lists and takes the CPU
             where that cannot be had; a provider that is named is obtained or refused.
         threads: Of a run on the CPU; 0 leaves it to ONNX Runtime, one for each core.

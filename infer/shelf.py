@@ -15,14 +15,11 @@ from numpy.typing import NDArray
 from infer.memory import check_memory
 from infer.session import Session, open_session
 from nst.contract import joint_name
-from nst.errors import InferenceError, ModelError, UsageError
-from nst.files import describe
+from nst.errors import InferenceError, UsageError
 from nst.image import encode_image, fit_short_side, load_image, resize_image
 from nst.samples import photographs
 from nst.settings import Provider
 
-NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-"""What a model can be called in an address."""
 THUMBNAIL_PX = 144
 """Side of a thumbnail: the embedded photograph of a cat, painted."""
 
@@ -32,7 +29,7 @@ class Model:
     """One model on the shelf."""
 
     name: str
-    """By which a client asks for it; matches ``NAME``."""
+    """By which a client asks for it; matches ``nst.model_entry.NAME``."""
     data: bytes
     """The ONNX file."""
     session: Session
@@ -114,11 +111,14 @@ class Shelf:
         return next(iter(self))
 
 
-def open_shelf(paths: Sequence[Path], provider: Provider = "auto", *, threads: int = 0) -> Shelf:
+def open_shelf(
+    paths: Sequence[str | Path], provider: Provider = "auto", *, threads: int = 0
+) -> Shelf:
     """Load models and paint their thumbnails.
 
     Args:
-        paths: Model files; two of the same name are told apart by a number.
+        paths: Model files, and as strings names of the registry; two of the same name are told
+            apart by a number.
         provider: Where they run.
         threads: Of a run on the CPU; 0 leaves it to ONNX Runtime.
 
@@ -133,12 +133,9 @@ def open_shelf(paths: Sequence[Path], provider: Provider = "auto", *, threads: i
     models: list[Model] = []
     for path in paths:
         session = open_session(path, provider, threads=threads)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise ModelError(f"{path}: the model cannot be read, {describe(error)}") from None
-        name = registry_name(path.stem, taken={model.name for model in models})
-        models.append(Model(name, data, session, _thumbnails(session, square)))
+        stem = path if isinstance(path, str) else path.stem
+        name = registry_name(stem, taken={model.name for model in models})
+        models.append(Model(name, session.model.data, session, _thumbnails(session, square)))
     return Shelf(models)
 
 

@@ -37,7 +37,7 @@ class Stylizer:
     """A style model that paints pictures.
 
     Args:
-        model: The ONNX file of a style, or its content.
+        model: The ONNX file of a style, its content, or as a string a name of ``nst models list``.
         provider: Where it runs; ``auto`` takes the best there is. ``paint.session`` knows what was
             asked for and what was obtained.
         threads: Of a run on the CPU; 0 leaves it to ONNX Runtime, which takes one for each core.

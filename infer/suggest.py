@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from nst.contract import ModelInfo
 from nst.critic import LEAST_PX, Critic, Sketch, Verdict, judge
 from nst.errors import ImageError, UsageError
 from nst.image import fit_long_side, resize_image
+from nst.registry import chosen, entries, listed
 
 THUMBNAIL_PX = 320
 """Long side at which styles are tried."""
@@ -119,15 +120,31 @@ def contact_sheet(
     return np.array(sheet)
 
 
-def models_in(paths: Sequence[Path]) -> list[Path]:
-    """Return model files: those that are named, and those in folders that are.
+def models_in(
+    places: Sequence[str | Path], announce: Callable[[str], object] = lambda line: None
+) -> list[str | Path]:
+    """Return models: names of the registry, files, those in folders; without any the registry's.
+
+    Args:
+        places: What was typed, as strings; a path is never a name.
+        announce: Told where a file is called as a model is, and of a record that is damaged.
+
+    Returns:
+        Names as strings, files as paths.
 
     Raises:
         UsageError: There is none.
     """
-    found: list[Path] = []
-    for path in paths:
-        found += sorted(path.glob("*.onnx")) if path.is_dir() else [path]
+    if not places:
+        known = [entry.name for entry in entries(announce)]
+        if not known:
+            raise UsageError(f"no MODEL is given, and of the registry {listed([])}")
+        return [*known]
+    found: list[str | Path] = []
+    for place in places:
+        model = chosen(place, announce) if isinstance(place, str) else place
+        is_folder = isinstance(model, Path) and model.is_dir()
+        found += sorted(Path(model).glob("*.onnx")) if is_folder else [model]
     if not found:
-        raise UsageError(f"{', '.join(map(str, paths))}: no model in it, *.onnx")
+        raise UsageError(f"{', '.join(map(str, places))}: no model in it, *.onnx")
     return found

@@ -18,9 +18,13 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 def suggest(
     photo: Annotated[Path, typer.Argument(help="The photograph.")],
     models: Annotated[
-        list[Path],
-        typer.Argument(metavar="MODEL...", help="Style models, or folders with some."),
-    ],
+        list[str] | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="Style models, folders with some, or names of `nst models list`; without any all"
+            " of that list.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Contact sheet: all of them, the best first."),
@@ -46,7 +50,7 @@ def suggest(
         check_output(output, overwrite=overwrite)
     picture = load_image(photo)
     sessions = []
-    for model in models_in(models):
+    for model in models_in(models or (), say):
         session = open_session(model, provider)
         try:
             sketches_of(session.info, session.name)

@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import closing, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,7 +55,12 @@ class WebcamConfig(PaintConfig):
 @with_settings(WebcamConfig)
 def webcam(
     model: Annotated[
-        Path | None, typer.Argument(metavar="MODEL", help="Style model, the file of nst export.")
+        str | None,
+        typer.Argument(
+            metavar="MODEL",
+            help="Style model, the file of nst export or a name of `nst models list`; without it"
+            " --style is looked for there.",
+        ),
     ] = None,
     list_only: Annotated[
         bool, typer.Option("--list", help="Print the cameras that give a picture, and end.")
@@ -75,25 +79,27 @@ def webcam(
     - `nst webcam starry.onnx`
     - `nst webcam starry.onnx --camera 1 --width 1280 --height 720 --size 960`
     - `nst webcam many.onnx --style wave --virtual`
+    - `nst webcam --style starry-night`
     """
     if list_only:
         _list()
         return
-    if model is None:
-        raise UsageError("nst webcam needs a MODEL, the ONNX file of a style")
     # Here, so that `nst --help` does not wait for numpy, ONNX Runtime and OpenCV.
     from infer.camera import Camera
     from infer.jobs import style_name
+    from infer.model_choice import model_of, wishes_of
     from infer.stylizer import Stylizer
     from infer.virtual_camera import VirtualCamera
     from infer.window import Window, check_display
 
     if settings.style == "auto":
         raise UsageError("--style auto is for pictures and videos; nst suggest says what suits")
+    wishes = wishes_of(settings.style, settings.gradient)
+    place = model_of(model, wishes, settings.net, say)
     check_display()
     virtual = VirtualCamera() if settings.virtual else None
     paint = Stylizer(
-        model,
+        place,
         provider=settings.provider,
         threads=settings.threads,
         size=settings.size or None,
@@ -114,13 +120,13 @@ def webcam(
             virtual.send(first)
             say(f"virtual camera: {virtual.name}")
         with closing(virtual) if virtual is not None else nullcontext():
-            window = Window(f"nst {style_name(paint.label, model)}")
+            window = Window(f"nst {style_name(paint.label, place)}")
             _show(
                 paint,
                 camera,
                 window,
                 settings,
-                name=lambda: style_name(paint.label, model),
+                name=lambda: style_name(paint.label, place),
                 virtual=virtual,
             )
 

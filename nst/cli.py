@@ -37,6 +37,7 @@ COMMANDS = {
     "webcam": Entry("infer.webcam_cli", "Paint what a camera sees, in a window."),
     "serve": Entry("infer.serve_cli", "A live studio in the browser, or a folder of it."),
     "suggest": Entry("infer.suggest_cli", "Say which styles suit a photograph."),
+    "models": Entry("nst.commands.models", "Models by name: list, info, add, remove."),
     "evaluate": Entry("nst.commands.evaluate", "Judge a model on photographs it has not seen."),
     "distill": Entry(
         "nst.commands.distill", "Distil a small loss network from VGG-19; for researchers."

@@ -37,9 +37,13 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session", autouse=True)
 def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep decoded photographs out of the user's cache, those of child processes too."""
+    """Keep decoded photographs out of the user's cache, and the user's models out of the tests.
+
+    Those of child processes too.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NST_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("NST_DATA", str(tmp_path_factory.mktemp("data")))
         yield
 
 

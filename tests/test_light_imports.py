@@ -51,7 +51,7 @@ def test_cards_and_what_is_measured_on_pictures_need_no_torch() -> None:
 
 
 def test_what_needs_no_pictures_loads_no_numpy() -> None:
-    statements = [f"import nst.{name}" for name in (*FLOOR[:7], "config")]
+    statements = [f"import nst.{name}" for name in (*FLOOR[:7], "config", "registry")]
     assert loaded_by(*statements, watched=HEAVY) == {statement: [] for statement in statements}
 
 

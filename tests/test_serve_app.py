@@ -22,11 +22,12 @@ from PIL import Image
 from websockets.sync.client import ClientConnection, connect
 
 from infer import shelf
-from infer.shelf import NAME, open_shelf, registry_name
+from infer.shelf import open_shelf, registry_name
 from infer.stylizer import Stylizer
 from infer.wish import wish_of
 from nst.errors import UsageError
 from nst.image import encode_image, load_image
+from nst.model_entry import NAME
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 

@@ -74,7 +74,8 @@ class TrainConfig(ObjectiveConfig):
     init: str | None = setting(
         "auto",
         "Start: auto, the embedded trunk where there is one of this width; none, random weights; or"
-        " a trained network: a run folder, a checkpoint or an ONNX file.",
+        " a trained network: a run folder, a checkpoint, an ONNX file or a name of `nst models"
+        " list`.",
     )
     steps: int | None = setting(
         None, "Length of the training, steps; 10000 when --minutes is not given either.", low=1

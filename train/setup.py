@@ -234,7 +234,7 @@ def _cast_of(
     if adds:
         if config.init in (None, "auto", "none"):
             raise UsageError("--add needs --init MODEL, the model that a style is added to")
-        trained = trained_at(Path(str(config.init)), announce)
+        trained = trained_at(str(config.init), announce)
         if config.thaw:
             _check_images(trained)
         files = [*(trained.style_files if config.thaw else ()), *styles]

@@ -24,6 +24,7 @@ from nst.files import describe
 from nst.folding import adapted
 from nst.nets import build_network
 from nst.network import StyleNetwork
+from nst.registry import chosen, named
 from nst.samples import ASSETS
 from nst.seal import is_sealed
 from train.run import run_of
@@ -54,7 +55,8 @@ def start_from(network: StyleNetwork, init: str | None, announce: Callable[[str]
     Args:
         network: Changed in place.
         init: ``auto`` for the embedded trunk of its dimensions, ``none`` or None for the weights
-            that it has, else a run folder, a checkpoint or an ONNX file of ``nst export``.
+            that it has, else a run folder, a checkpoint, an ONNX file of ``nst export`` or a name
+            of the registry.
         announce: Told what ``auto`` found, and where it is not the last checkpoint of a run.
 
     Raises:
@@ -67,11 +69,11 @@ def start_from(network: StyleNetwork, init: str | None, announce: Callable[[str]
         return
     if init is None or init == "none":
         return
-    path = Path(init)
-    if path.suffix == ".onnx":
-        trained = _trained_in_onnx(path).network
+    place = chosen(init, announce)
+    if _is_onnx(place):
+        trained = _trained_in_onnx(place).network
     else:
-        trained, _, _ = _network_at(path, announce)
+        trained, _, _ = _network_at(Path(place), announce)
     if trained.dimensions != network.dimensions:
         name = trained.dimensions.name
         raise UsageError(f"--init {init}: its network is another one; give --net {name}")
@@ -88,15 +90,20 @@ def _network_at(
     return load_network(checkpoint, source=str(source)), checkpoint, source
 
 
-def trained_at(path: Path, announce: Callable[[str], None]) -> Trained:
+def trained_at(place: str | Path, announce: Callable[[str], None]) -> Trained:
     """Read a trained network: a run folder, a checkpoint or an ONNX file of ``nst export``.
+
+    As a string it may be the name of a model of the registry too.
 
     Raises:
         CheckpointError: There is no checkpoint there.
-        ModelError: The ONNX file is no style model.
+        ModelError: The ONNX file is no style model, or not the one that the registry knows.
     """
-    if path.suffix == ".onnx":
-        return _trained_in_onnx(path)
+    if isinstance(place, str):
+        place = chosen(place)  # start_from, which comes later, says where a file is called so too
+    if _is_onnx(place):
+        return _trained_in_onnx(place)
+    path = Path(place)
     network, checkpoint, source = _network_at(path, announce)
     styles, style_sha256 = styles_of(checkpoint.header, source=source)
     files: Sequence[Path] = ()
@@ -119,12 +126,18 @@ def _start_from_trunk(network: StyleNetwork, announce: Callable[[str], None]) ->
     announce("start: the embedded trunk, trained for other styles; --init none starts from nothing")
 
 
-def _trained_in_onnx(path: Path) -> Trained:
+def _is_onnx(place: str | Path) -> bool:
+    """Whether it is a model and no checkpoint: a name of the registry, or a file by its suffix."""
+    return isinstance(place, str) or place.suffix == ".onnx"
+
+
+def _trained_in_onnx(path: str | Path) -> Trained:
     """Rebuild a network from the weights in an exported file, which keep their names."""
     import onnx
 
+    entry = named(path) if isinstance(path, str) else None
     try:
-        data = path.read_bytes()
+        data = Path(path).read_bytes() if entry is None else entry.read()
     except OSError as error:
         raise ModelError(f"--init {path}: cannot be read, {describe(error)}") from None
     is_sealed(data, source=f"--init {path}")
@@ -134,10 +147,10 @@ def _trained_in_onnx(path: Path) -> Trained:
         raise ModelError(f"--init {path}: cannot be read as an ONNX file ({error})") from None
     metadata = {entry.key: entry.value for entry in model.metadata_props}
     info = ModelInfo.from_metadata(metadata, source=f"--init {path}")
-    named = dict(info.dimensions) or {"network": info.network, "width": info.width}
+    own = dict(info.dimensions) or {"network": info.network, "width": info.width}
     try:
         styles = 0 if info.controls == "none" else len(info.styles)
-        network = build_network(dimensions_from(named), styles)
+        network = build_network(dimensions_from(own), styles)
     except UsageError as error:
         raise ModelError(f"--init {path}: {error}") from None
     constants = {name for name, _ in network.named_buffers()} - set(network.state_dict())
@@ -152,6 +165,6 @@ def _trained_in_onnx(path: Path) -> Trained:
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise ModelError(f"--init {path}: holds another network ({reason})") from None
-    named = {"styles": list(info.styles), "style_sha256": list(info.style_sha256)}
-    names, hashes = styles_of(named, source=path)  # names become those of files
+    header = {"styles": list(info.styles), "style_sha256": list(info.style_sha256)}
+    names, hashes = styles_of(header, source=Path(path))  # names become those of files
     return Trained(network, names, hashes, info.sketches)

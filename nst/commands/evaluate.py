@@ -23,7 +23,12 @@ SLOW_PHOTOS_ELSEWHERE = 16
 @with_settings(JudgingConfig)
 def evaluate(
     settings: JudgingConfig,
-    model: Annotated[Path, typer.Argument(help="An exported ONNX file, or a folder of paintings.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="An exported ONNX file, a name of `nst models list`, or a folder of paintings."
+        ),
+    ],
     style: Annotated[Path, typer.Option("--style", help="The style image it was trained for.")],
     photos: Annotated[
         Path | None,
@@ -41,7 +46,7 @@ def evaluate(
         ),
     ] = None,
     against: Annotated[
-        Path | None,
+        str | None,
         typer.Option("--against", help="A second model or folder, for the blind comparison."),
     ] = None,
     card: Annotated[
@@ -80,6 +85,7 @@ def evaluate(
     from nst.files import check_writable
     from nst.loss_network import find_loss_network
     from nst.losses import PerceptualLoss
+    from nst.registry import chosen
     from nst.runtime import choose_device, describe
     from nst.tensors import load_style, to_uint8
 
@@ -90,16 +96,17 @@ def evaluate(
     if settings.slow_photos is None:
         count = SLOW_PHOTOS.get(where.type, SLOW_PHOTOS_ELSEWHERE)
         settings = replace(settings, slow_photos=count)
-    folder = card or default_folder(model)
+    place = chosen(model, say)
+    folder = card or default_folder(place)
     image, style_picture = load_style(style, settings.style_size)
     weights = find_loss_network(loss_network, vgg, announce=say, bars=progress)
     criterion = PerceptualLoss.from_config(weights, image.to(where), ObjectiveConfig(vgg=vgg))
     yardstick = Yardstick(criterion, to_uint8(image)[0])
-    subject = open_subject(model, photographs, provider=provider, style=style, mix=mix)
+    subject = open_subject(place, photographs, provider=provider, style=style, mix=mix)
     second = None
     if against is not None:
         second = open_subject(
-            against, photographs, provider=provider, style=style, flag="--against"
+            chosen(against, say), photographs, provider=provider, style=style, flag="--against"
         )
     check_writable(folder / "card.json")
     say(criterion.describe())
@@ -120,7 +127,7 @@ def evaluate(
     values = sources(style, yardstick, settings, device=computed) | verdict.values
     write_card(folder, values, verdict.pictures)
     if json:
-        result_json(values | {"model": str(model), "card": str(folder / "card.html")})
+        result_json(values | {"model": model, "card": str(folder / "card.html")})
         return
     result(verdict.line)
     lines = rows(values)[3:]
@@ -130,8 +137,13 @@ def evaluate(
     say(f"card: {folder / 'card.html'}")
 
 
-def default_folder(model: Path) -> Path:
-    """Return where the card of a model stands: its run folder, else ``MODEL-card`` beside it."""
+def default_folder(model: str | Path) -> Path:
+    """Return where the card of a model stands: its run folder, else ``MODEL-card`` beside it.
+
+    That of a name of the registry stands where you are.
+    """
+    if isinstance(model, str):
+        return Path(f"{model}-card")
     if (model.parent / "config.toml").is_file():
         return model.parent
     path = model.resolve() if model.is_dir() else model

@@ -57,12 +57,12 @@ def optimize(
         ),
     ] = None,
     init_model: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--init-model",
             metavar="MODEL",
-            help="Start from what a style model paints, the ONNX file of nst export; it is refined"
-            " at one size unless --scales says more.",
+            help="Start from what a style model paints, the ONNX file of nst export or a name of"
+            " `nst models list`; it is refined at one size unless --scales says more.",
         ),
     ] = None,
     init_style: Annotated[
@@ -99,9 +99,10 @@ def optimize(
     paint: Paint | None = None
     if init_model is not None:
         from infer.stylizer import Stylizer
+        from nst.registry import chosen
 
         settings = _from_model(settings, ctx)
-        model = Stylizer(init_model, size=None, style=init_style)
+        model = Stylizer(chosen(init_model, say), size=None, style=init_style)
         say(f"{init_model}: {model.session.describe_provider()}")
 
         def paint(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -183,7 +184,7 @@ class _Job:
         bits: int,
         style_weights: Sequence[float],
         masks: Sequence[Path],
-        init_model: Path | None,
+        init_model: str | None,
         paint: Paint | None,
     ) -> _Job:
         """Read everything, say what will run, and refuse before the work what cannot end well."""
@@ -194,6 +195,7 @@ class _Job:
         from nst.image import check_output
         from nst.loss_network import find_loss_network
         from nst.optimize import phases, scales_for
+        from nst.registry import identity
         from nst.runtime import describe, keep_freed_memory
 
         canvas = load_canvas(
@@ -238,9 +240,7 @@ class _Job:
             "styles": [{"name": style.name, "sha256": sha256_of(style)} for style in styles],
             "style_weights": list(style_weights),
             "masks": [{"name": mask.name, "sha256": sha256_of(mask)} for mask in masks],
-            "init_model": None
-            if init_model is None
-            else {"name": init_model.name, "sha256": sha256_of(init_model)},
+            "init_model": None if init_model is None else identity(init_model),
             "vgg_sha256": weights.sha256,
             "settings": dataclasses.asdict(settings),
             "objective": criterion.describe(),

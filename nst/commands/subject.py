@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Subject:
     """What is judged."""
 
-    path: Path
+    path: str | Path
     facts: dict[str, Any]
     """For the card: kind, name, hash, and what a model tells about itself."""
     paint: Paint | None
@@ -79,7 +79,7 @@ def named_photographs(folder: Path | None) -> dict[str, Path]:
 
 
 def open_subject(
-    path: Path,
+    path: str | Path,
     photographs: Mapping[str, Path],
     *,
     provider: Provider,
@@ -90,7 +90,7 @@ def open_subject(
     """Load a model, or find the paintings of photographs in a folder.
 
     Args:
-        path: An ONNX file or a folder.
+        path: An ONNX file, a folder, or as a string a name of the registry.
         photographs: Their files by their names, which their paintings have too.
         provider: Where a model runs.
         style: The style image; a model of several styles paints the one that it was trained with.
@@ -103,7 +103,7 @@ def open_subject(
         InferenceError: The provider was named and cannot be had.
     """
     facts: dict[str, Any]
-    if path.is_dir():
+    if isinstance(path, Path) and path.is_dir():
         paintings = _matched(path, photographs, flag)
         facts = {
             "kind": "folder",
@@ -111,7 +111,7 @@ def open_subject(
             "sha256": _hash_of(paintings.values()),
         }
         return Subject(path, facts, None, "", "paintings from a folder", paintings)
-    if not path.exists():
+    if isinstance(path, Path) and not path.exists():
         raise UsageError(f"{flag} {path}: no such model or folder")
     from infer.model_file import read_model
     from infer.stylizer import Stylizer
@@ -126,7 +126,7 @@ def open_subject(
     stylizer = Stylizer(model.data, provider=provider, size=None, style=mix)
     facts = {
         "kind": "model",
-        "name": path.name,
+        "name": Path(path).name,
         "sha256": hashlib.sha256(model.data).hexdigest(),
         "bytes": len(model.data),
         "parameters": count_numbers(model.data),
