@@ -19,7 +19,8 @@ from export.to_onnx import write_info
 from nst.commands import floors
 from nst.commands.bench_infer import PROVIDERS, _print
 from nst.commands.floors import Rates, Work, work_of
-from nst.commands.infer_speed import EAGER, OURS, PLAIN, Case, Net, measure_cases, net_of
+from nst.commands.infer_case import Case, Net, net_of
+from nst.commands.infer_speed import EAGER, OURS, PLAIN, measure_cases
 from nst.commands.operators import RUNS, OperatorFigures, figures_of, profile_operators
 from nst.commands.ort_levers import BOUND, DEFAULT, LEVERS, measure_levers
 from nst.commands.peers import eager, finish, halved, plain_model, prepare

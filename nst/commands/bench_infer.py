@@ -18,7 +18,7 @@ from nst.settings import Provider
 from nst.terminal import Progress, progress, result, result_json, say
 
 if TYPE_CHECKING:
-    from nst.commands.infer_speed import Case, Net
+    from nst.commands.infer_case import Case, Net
 
 NETS = ("johnson:width=32", "swift")
 SIZE = "640x360"
@@ -80,7 +80,8 @@ def bench_infer(
 
     from infer.providers import choose
     from nst.commands.contest import describe_machine
-    from nst.commands.infer_speed import Case, measure_cases, operators_of
+    from nst.commands.infer_case import Case
+    from nst.commands.infer_speed import measure_cases, operators_of
 
     for provider in places:
         choose(provider, onnxruntime.get_available_providers())
@@ -135,7 +136,7 @@ def _nets(
     models: Sequence[Path] | None,
     precisions: Sequence[Half],
 ) -> list[Net]:
-    from nst.commands.infer_speed import net_of, random_net
+    from nst.commands.infer_case import net_of, random_net
 
     names = nets or (() if models else NETS)
     found = [random_net(name, precision) for name in names for precision in precisions]
