@@ -21,7 +21,7 @@ from infer.server_limits import MAX_BODY_BYTES, Refusal, read_picture
 from infer.shelf import Shelf
 from infer.wish import Wish, wish_from_text
 from infer.workers import Workers
-from nst.errors import ImageError, NSTError, UsageError
+from nst.errors import ImageError, NSTError, UsageError, in_one_line
 
 MOST_CONTROLS_BYTES = 1_000_000
 """The longest text; a grid of 64 x 64 cells for three styles takes a third of it."""
@@ -105,7 +105,7 @@ class Live:
                 await self._socket.send_bytes(_ANSWER.pack(number, micros, self._dropped) + painted)
 
     async def _refuse(self, error: NSTError, frame: int | None = None) -> None:
-        answer = {"status": status_of(error), "error": str(error), "frame": frame}
+        answer = {"status": status_of(error), "error": in_one_line(error), "frame": frame}
         with self._if_there():
             await self._socket.send_text(json.dumps(answer))
 

@@ -111,8 +111,11 @@ def wish_of(values: Mapping[str, Any], shelf: Shelf, *, size: int) -> Wish:
     Raises:
         UsageError: One line that names what is wrong.
     """
-    known = ("model", "style", "mix", "strength", "original_colors", "texture", "size")
-    if unknown := sorted(set(values) - {*known, "format", "quality"}):
+    known = (
+        *("model", "style", "mix", "strength", "original_colors", "texture"),
+        *("size", "format", "quality"),
+    )
+    if unknown := sorted(set(values) - set(known)):
         raise UsageError(f"no control is called {unknown[0][:40]!a}; there are {', '.join(known)}")
     model = shelf.get(values["model"]) if "model" in values else shelf.first
     strength = _number(values, "strength", 1.0, 0.0, 1.0)

@@ -69,7 +69,7 @@ def card(invert_model: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., S
     def make(room: int, *, cpu: int = 0, asked: str = "auto") -> Session:
         runtimes = {CUDA: Card(CUDA, room), CPU: Card(CPU, cpu)}
         monkeypatch.setattr(
-            infer.session, "create_session", lambda model, chain: runtimes[chain[0]]
+            infer.session, "create_session", lambda model, chain, **options: runtimes[chain[0]]
         )
         found = read_model(invert_model)
         return Session(runtimes[CUDA], found, asked=asked, chain=[CUDA])
@@ -174,7 +174,7 @@ def test_tiles_run_where_the_model_runs(
     """A card that cannot be had was tried once; its provider is not asked for again."""
     chains: list[Any] = []
 
-    def create_here(model: bytes, chain: list[Any]) -> Any:
+    def create_here(model: bytes, chain: list[Any], *, threads: int) -> Any:
         chains.append(chain)
         if chain != [CPU]:
             raise RuntimeError("CUDA driver version is insufficient")

@@ -270,7 +270,8 @@ def test_a_port_that_is_taken_is_one_line(
     [
         (("--port", "70000"), "--port must be at most 65535"),
         (("--size", "8"), "--size must be at least 32"),
-        (("--host", "203.0.113.7", "--token", "0" * 16), "--host 203.0.113.7: cannot listen"),
+        (("--host", "a..b", "--token", "0" * 16), "--host a..b: that is no name of a host"),
+        (("--host", "203.0.113.7", "--token", "0" * 16), "--port 8720: cannot listen"),
     ],
 )
 def test_bad_settings_are_one_line(
