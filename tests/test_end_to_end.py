@@ -75,7 +75,8 @@ def test_from_photographs_to_a_painted_picture(
     out, err = nst(capsys, "train", "--resume", folder)
     assert "nothing is left to train" in err
     assert out == [str(folder)]
-    assert exports == [((folder, None), {"style": None, "controls": None, "overwrite": True})]
+    options = {"style": None, "controls": None, "precision": "float32", "overwrite": True}
+    assert exports == [((folder, None), options)]
 
 
 def test_what_is_embedded_is_enough_to_learn_a_style(

@@ -21,6 +21,7 @@ from nst.dimensions import SwiftDimensions
 from nst.errors import ModelError, UsageError
 from nst.image import Picture
 from nst.model_graph import count_numbers
+from nst.seal import sealed
 from nst.swift import SwiftNet
 from nst.tensors import to_tensor, to_uint8
 from train.warm_start import start_from
@@ -101,11 +102,11 @@ def test_an_input_without_a_value_is_refused(model: Path, tmp_path: Path) -> Non
     del proto.graph.initializer[:]
     proto.graph.initializer.extend(kept)
     with pytest.raises(ModelError, match="found image, texture"):
-        Stylizer(proto.SerializeToString())
+        Stylizer(sealed(proto))
     proto = onnx.load(model)
     proto.graph.input[1].type.tensor_type.elem_type = TensorProto.DOUBLE
     with pytest.raises(ModelError, match="found image, texture"):
-        Stylizer(proto.SerializeToString())
+        Stylizer(sealed(proto))
 
 
 def test_a_training_may_start_from_the_file(model: Path) -> None:
