@@ -9,10 +9,11 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
+from nst.contract import FilePrecision
 from nst.errors import UsageError
 from nst.settings import Provider
 from nst.terminal import Progress, progress, result, result_json, say
@@ -24,7 +25,6 @@ NETS = ("johnson:width=32", "swift")
 SIZE = "640x360"
 LEAST_PX = 8
 PROVIDERS = tuple(name for name in get_args(Provider) if name != "auto")
-Half = Literal["float32", "float16"]
 """Precision of a model."""
 
 
@@ -75,7 +75,9 @@ def bench_infer(
     """
     pixels = [_size(text) for text in sizes or [SIZE]]
     places = [_one_of("--provider", text, PROVIDERS) for text in providers or ["cpu"]]
-    kinds = [_one_of("--precision", text, get_args(Half)) for text in precisions or ["float32"]]
+    kinds = [
+        _one_of("--precision", text, get_args(FilePrecision)) for text in precisions or ["float32"]
+    ]
     import onnxruntime
 
     from infer.providers import choose
@@ -134,7 +136,7 @@ def _size(text: str) -> tuple[int, int]:
 def _nets(
     nets: Sequence[str] | None,
     models: Sequence[Path] | None,
-    precisions: Sequence[Half],
+    precisions: Sequence[FilePrecision],
 ) -> list[Net]:
     from nst.commands.infer_case import net_of, random_net
 

@@ -10,9 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from nst.commands.bench_infer import Half
 from nst.commands.peers import halved
-from nst.contract import Controls, ModelInfo
+from nst.contract import Controls, FilePrecision, ModelInfo
 from nst.dimensions import dimensions_named
 from nst.nets import build_network
 from nst.network import StyleNetwork
@@ -24,7 +23,7 @@ class Net:
     """A network that takes part."""
 
     name: str
-    precision: Half
+    precision: FilePrecision
     data: bytes
     """The file that ours runs."""
     single: StyleNetwork
@@ -70,7 +69,7 @@ class Case:
         return self.device if is_there(self.device) else torch.device("cpu")
 
 
-def random_net(name: str, precision: Half) -> Net:
+def random_net(name: str, precision: FilePrecision) -> Net:
     """Return a network with random weights, as ``nst train --net`` has it.
 
     Raises:
@@ -83,7 +82,7 @@ def random_net(name: str, precision: Half) -> Net:
     return _net(dimensions.name, precision, network, ())
 
 
-def net_of(path: Path, precision: Half) -> Net:
+def net_of(path: Path, precision: FilePrecision) -> Net:
     """Return the network of an exported file; of several styles the first is painted.
 
     Raises:
@@ -107,7 +106,9 @@ def _single(network: StyleNetwork) -> StyleNetwork:
     return folded(network, torch.eye(network.styles)[0]) if network.styles else network
 
 
-def _net(name: str, precision: Half, network: StyleNetwork, styles: tuple[str, ...]) -> Net:
+def _net(
+    name: str, precision: FilePrecision, network: StyleNetwork, styles: tuple[str, ...]
+) -> Net:
     """Trace a network as ``nst export`` does."""
     from export.to_onnx import to_model, write_info
 
