@@ -38,7 +38,7 @@ from nst.contract import (
 from nst.errors import OutputError
 from nst.files import atomic_write
 from nst.network import StyleNetwork
-from nst.seal import sealed
+from nst.seal import sealed, unsealed
 
 OPSET = 18
 """The oldest that the exporter writes, for the sake of old runtimes."""
@@ -218,11 +218,12 @@ def _is_folded(node: Any) -> bool | None:  # noqa: ANN401
 
 
 def write_info(model: ModelProto, info: ModelInfo) -> bytes:
-    """Put the metadata into the model and return the bytes of its file, with their hash."""
-    del model.metadata_props[:]
+    """Return the bytes of a model with its metadata, and their hash; the model itself stays."""
+    copy = unsealed(model)
+    del copy.metadata_props[:]
     for key, value in sorted(info.to_metadata().items()):
-        model.metadata_props.add(key=key, value=value)
-    return sealed(model)
+        copy.metadata_props.add(key=key, value=value)
+    return sealed(copy)
 
 
 def strip(model: ModelProto) -> None:

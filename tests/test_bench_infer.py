@@ -55,9 +55,7 @@ def model_file(tiny_network: TransformerNet, tiny_model: onnx.ModelProto, tmp_pa
         dimensions=dataclasses.asdict(tiny_network.dimensions),
     )
     path = tmp_path / "tiny.onnx"
-    copy = onnx.ModelProto()
-    copy.CopyFrom(tiny_model)
-    path.write_bytes(write_info(copy, info))
+    path.write_bytes(write_info(tiny_model, info))
     return path
 
 
