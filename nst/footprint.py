@@ -72,6 +72,7 @@ def check_memory(
         InferenceError: It would; the message names the largest ``--size`` that fits.
     """
     device = photograph.device
+    # What --precision auto begins in bfloat16 ends in float32.
     dtype = torch.bfloat16 if config.precision == "bfloat16" else torch.float32
     free = _free_bytes(device)
     preset = preset_of(config)

@@ -192,8 +192,10 @@ def phases(config: OptimizeConfig, device: torch.device, *, is_last: bool) -> li
         is_last: Whether it is the finest size, which ends in float32 unless bfloat16 is asked for.
     """
     dtype = choose_precision(config.precision, device)
-    is_mixed = config.precision == "auto" and is_last and config.evaluations >= 2 * WINDOW
-    return [dtype, torch.float32] if is_mixed and dtype != torch.float32 else [dtype]
+    if config.precision != "auto" or dtype == torch.float32 or not is_last:
+        return [dtype]
+    # Of a few evaluations half is not worth a phase of its own.
+    return [dtype, torch.float32] if config.evaluations >= 2 * WINDOW else [torch.float32]
 
 
 def _is_rough(totals: list[float], evaluations: int, config: OptimizeConfig) -> bool:

@@ -390,6 +390,8 @@ def test_half_precision_comes_first_and_float32_ends(
 
     monkeypatch.setattr(nst.optimize, "choose_precision", choose)
     assert phases(config, torch.device("cpu"), is_last=True) == [torch.bfloat16, torch.float32]
+    few = config.replace(evaluations=5)
+    assert phases(few, torch.device("cpu"), is_last=True) == [torch.float32]
     used: list[torch.dtype] = []
     evaluate = nst.optimize._Evaluator.__call__
 
