@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from infer.frames import WHOLE, Cut, Frame, VideoInfo
 from infer.video_color import BT601, Color
 from nst.animation import Animation
+from nst.closing import Closing
 from nst.errors import ImageError, MediaError
 from nst.image import MAX_PIXELS
 
@@ -21,7 +21,7 @@ UNSPECIFIED = 2
 """FFmpeg's number for a colour tag that says nothing."""
 
 
-class AnimationReader:
+class AnimationReader(Closing):
     """An open animated picture, read as ``infer.frames.Source`` asks.
 
     Args:
@@ -64,17 +64,6 @@ class AnimationReader:
             duration_s=None,
             sound=(),
         )
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

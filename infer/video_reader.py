@@ -11,8 +11,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from infer.frames import WHOLE, Cut, Frame, VideoInfo
 from infer.video_color import color_of
 from infer.video_part import Part
 from infer.video_source import choose_pictures, choose_sounds, describe, no_frame, open_video
+from nst.closing import Closing
 from nst.errors import MediaError, PixelLimitError
 from nst.image import MAX_PIXELS
 
@@ -39,7 +39,7 @@ SEEK_MARGIN_S = 1
 """How long before a cut the reading begins at the latest: frames are not stored in their order."""
 
 
-class VideoReader:
+class VideoReader(Closing):
     """An open video file; iterating gives frames and packets of sound in the order of the file.
 
     Args:
@@ -82,17 +82,6 @@ class VideoReader:
         self._last_end_s = 0.0
         begins_s = (self._stream.start_time or 0) * self.time_base
         self._part = Part(cut, begins_s, {s.index for s in (self._stream, *self.sounds)})
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""

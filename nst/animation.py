@@ -10,13 +10,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from nst.closing import Closing
 from nst.errors import ImageError, PixelLimitError
 from nst.image import MAX_PIXELS
 from nst.picture_formats import READ_FORMATS
@@ -39,7 +38,7 @@ class Moment:
     """How long it is shown."""
 
 
-class Animation:
+class Animation(Closing):
     """An open animated picture; iterating gives its moments in order.
 
     Args:
@@ -75,17 +74,6 @@ class Animation:
                 self.notes.append(f"{path}: its colour profile is ignored, sRGB is assumed")
             self._image = image
             self._open_files = open_files.pop_all()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the file."""
