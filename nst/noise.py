@@ -72,7 +72,7 @@ class EndlessNoise(nn.Module):
         rows, columns = ((side + 2 * CELL_PX - 2) // CELL_PX + 1 for side in (height, width))
         nodes = self._white(rows, columns, cell) * 1.5  # linear weights leave 4/9 of the variance
         inside = (0, 0) if origin is None else origin % CELL_PX
-        return _between(_between(nodes, 1, width, inside[1]), 0, height, inside[0])
+        return _between(_between(nodes.mT, width, inside[1]).mT, height, inside[0])
 
 
 def origin_of(step: int, device: torch.device) -> Tensor:
@@ -91,15 +91,14 @@ def _spread(tile: Tensor, height: int, width: int, origin: Tensor | None) -> Ten
     rows, columns = (torch.arange(count, device=tile.device) for count in (height, width))
     if origin is not None:
         rows, columns = rows + origin[0], columns + origin[1]
-    # Columns first, on few rows: whole rows are copied faster than single numbers.
-    return tile.index_select(1, columns % side).index_select(0, rows % side)
+    # Columns first, on few rows, and as rows: they are copied faster than single numbers.
+    return tile.mT.index_select(0, columns % side).mT.index_select(0, rows % side)
 
 
-def _between(nodes: Tensor, axis: int, count: int, start: int | Tensor) -> Tensor:
-    """Interpolate an axis to ``count`` pixels, the first one ``start`` px behind its first node."""
+def _between(nodes: Tensor, count: int, start: int | Tensor) -> Tensor:
+    """Interpolate rows to ``count`` pixels, the first one ``start`` px behind its first node."""
     places = torch.arange(count, device=nodes.device) + start
     cells = places // CELL_PX
-    share = (places % CELL_PX).to(nodes.dtype) / CELL_PX
-    share = share if axis == 1 else share[:, None]
-    before, behind = (nodes.index_select(axis, cells + n) for n in (0, 1))
+    share = (places % CELL_PX).to(nodes.dtype)[:, None] / CELL_PX
+    before, behind = (nodes.index_select(0, cells + n) for n in (0, 1))
     return before + (behind - before) * share

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.dimensions import SwiftDimensions
-from nst.layers import ConvLayer, ResidualBlock, RGBUpsample, UpsampleConv
+from nst.layers import ConvLayer, ResidualBlock, UpsampleConv
 from nst.network import COLORS, StyleNetwork
 from nst.norm import norm_of, normed
 
@@ -53,7 +53,7 @@ class SwiftNet(StyleNetwork):
         self.shuffle = 1 if d.head == "direct" else d.factor >> d.doublings
         self.to_rgb: nn.Module
         if d.head == "direct":
-            self.to_rgb = RGBUpsample(widths[-1], COLORS, bias=True)
+            self.to_rgb = UpsampleConv(widths[-1], COLORS, bias=True)
         else:
             self.to_rgb = ConvLayer(widths[-1], COLORS * self.shuffle**2, 3, bias=True)
         self.reach_px = _reach(d)

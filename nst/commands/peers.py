@@ -16,9 +16,10 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, shape_inference
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from nst.commands.plain_loop import with_plain_norms
-from nst.layers import ConvLayer, RGBConv, RGBUpsample
+from nst.layers import ConvLayer, RGBConv, UpsampleConv
 from nst.network import StyleNetwork
 
 PLAIN_INPUT, PLAIN_OUTPUT = "input", "output"
@@ -101,12 +102,19 @@ def eager(network: StyleNetwork, height: int, width: int, device: torch.device) 
 
 
 def _classic(network: StyleNetwork) -> StyleNetwork:
-    """Return a copy whose last convolution is the plain one of the paper."""
+    """Return a copy whose convolutions are computed as papers write them."""
     classic = copy.deepcopy(network)
     for module in classic.modules():
         if isinstance(module, RGBConv):
             module.forward = functools.partial(ConvLayer.forward, module)  # type: ignore[method-assign]
+        elif isinstance(module, UpsampleConv):
+            module.forward = functools.partial(_enlarged, module)  # type: ignore[method-assign]
     return classic
+
+
+def _enlarged(layer: UpsampleConv, x: Tensor) -> Tensor:
+    convolved: Tensor = layer.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    return convolved
 
 
 def halved(network: StyleNetwork) -> StyleNetwork:
@@ -115,7 +123,7 @@ def halved(network: StyleNetwork) -> StyleNetwork:
     for module in half.modules():
         if isinstance(module, nn.Conv2d):
             module.half()
-        if isinstance(module, RGBUpsample):
+        if isinstance(module, UpsampleConv):
             module.falls_on = module.falls_on.half()
     half.register_forward_pre_hook(_halve, with_kwargs=True)
     return half
