@@ -62,16 +62,16 @@ class SwiftNet(StyleNetwork):
     def bytes_per_pixel(self) -> int:
         """What ONNX Runtime takes for float32 runs on the CPU, bytes for each pixel.
 
-        The picture with its noise at full size, and twice the largest map behind an enlargement,
-        with what is computed from it. Measured as for ``TransformerNet``, with AVX2, from 320x240
-        to 1920x1080 px: 101 to 122 bytes a pixel for head direct and width 32, 72 to 95 for 24, 225
-        at most for head resize, 182 for width 48 depthwise, 110 for factor 8 and width 64, 123 for
-        factor 2 and width 16.
+        The picture with its noise at full size, and some copies of the largest map behind an
+        enlargement. Measured as for ``TransformerNet``, with AVX2, from 320x240 to 1920x1080 px:
+        90 to 106 bytes a pixel for head direct and width 32, 73 to 95 for 24, 203 at most for head
+        resize, 143 for width 48 depthwise, 101 for factor 8 and width 64, 142 for factor 2 and
+        width 16.
         """
         d = self.dimensions
         places = (d.factor >> (n + 1) for n in range(d.doublings))
-        enlarged = [4 * (d.width >> n) / place**2 for n, place in enumerate(places)]
-        return int(max(130, 62 + 2.6 * max(enlarged, default=0)))
+        behind = [4 * (d.width >> (n + 1)) / place**2 for n, place in enumerate(places)]
+        return int(max(130, 62 + 4.6 * max(behind, default=0)))
 
     def paint(self, x: Tensor, mix: Tensor | None) -> Tensor:
         """``(B, channels_in, f h, f w)`` to ``(B, 3, f h, f w)`` before a sigmoid; f the factor."""

@@ -53,13 +53,12 @@ class TransformerNet(StyleNetwork):
     def bytes_per_pixel(self) -> int:
         """What ONNX Runtime takes for float32 runs on the CPU, bytes for each pixel.
 
-        Measured with ONNX Runtime 1.31 on x86-64 and the session of ``nst.ort``, as the growth of
-        the peak resident memory of a process over four runs of one size, from 320x240 to 3840x2160
-        px, with AVX-512 and with AVX2: 169 to 268 bytes a pixel at width 8, 438 to 511 at 16, 831
-        to 983 at 32. The most is at 640x480 and below, 33.5 for each channel; from 1280x720 on it
-        is 27.6.
+        Measured with ONNX Runtime 1.31 on x86-64 with AVX2 and the session of ``nst.ort``, as the
+        growth of the peak resident memory of a process over four runs of one size, from 320x240 to
+        3840x2160 px: 106 to 141 bytes a pixel at width 8, 169 to 311 at 16, 298 to 582 at 32. The
+        most is at 1920x1080, 19.5 for each channel; at 3840x2160 it is half of that.
         """
-        return 34 * self.dimensions.width
+        return 20 * self.dimensions.width
 
     def paint(self, x: Tensor, mix: Tensor | None) -> Tensor:
         """``(B, channels_in, 4h, 4w)`` to ``(B, 3, 4h, 4w)`` before a sigmoid."""
