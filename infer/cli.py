@@ -73,8 +73,9 @@ def stylize(
         list[str],
         typer.Argument(
             metavar="[MODEL] INPUT",
-            help="The style model, an ONNX file or a name of `nst models list`, which --style can"
-            " find instead; then pictures, videos, folders with them, patterns, or - for stdin.",
+            help="The style model, an ONNX file, a run folder or a name of `nst models list`, which"
+            " --style can find instead; then pictures, videos, folders with them, patterns, or -"
+            " for stdin.",
         ),
     ],
     output: Annotated[

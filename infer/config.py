@@ -42,6 +42,7 @@ class PaintConfig(Settings):
         "How --original-colors keeps them: luminance, the photograph's colour at every place and"
         " only the light and dark of the painting; statistics, the painting's own colours moved so"
         " that their mean and covariance are the photograph's.",
+        only_with=("original_colors", True),
     )
     strength: float = setting(
         1.0, "Share of the painting, 0 (the photograph) to 1.", low=0.0, high=1.0

@@ -62,8 +62,8 @@ def model_and_inputs(
     """Tell the model from the pictures in what was typed.
 
     The first argument is the model, unless styles are asked for and it is none: no name of the
-    registry, no ``.onnx``, no pipe and no file that begins as such files do. Then a model of the
-    registry that has these styles is taken, and all arguments are pictures.
+    registry, no ``.onnx``, no folder with one, no pipe and no file that begins as such files do.
+    Then a model of the registry that has these styles is taken, and all arguments are pictures.
 
     Args:
         arguments: At least one.
@@ -181,8 +181,10 @@ def _is_model(text: str) -> bool:
     if text.lower().endswith(".onnx") or named(text) is not None:
         return True
     path = Path(text)
+    if path.is_dir():
+        return any(path.glob("*.onnx"))
     if not path.is_file():  # of a pipe nothing may be read to find out; `-` is that for pictures
-        return path.exists() and not path.is_dir()
+        return path.exists()
     try:
         with path.open("rb") as file:
             begin = file.read(2)

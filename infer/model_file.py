@@ -43,8 +43,8 @@ def read_model(model: str | Path | bytes) -> ModelFile:
     """Read a model and check everything that can be checked without running it.
 
     Args:
-        model: The file, its content, or as a string the name of a model of the registry, which
-            goes before a file that is called so.
+        model: The file, its content, a run folder with one exported file, or as a string the name
+            of a model of the registry, which goes before a file that is called so.
 
     Raises:
         ModelError: It cannot be read, is not the file that the registry knows, is no ONNX file,
@@ -57,7 +57,8 @@ def read_model(model: str | Path | bytes) -> ModelFile:
     elif entry is not None:
         name, data = entry.name, entry.read()
     else:
-        name, data = str(model), _read(Path(model))
+        path = exported_at(Path(model))
+        name, data = str(path), _read(path)
     if len(data) > MAX_BYTES:
         raise ModelError(
             f"{name} is no style model: larger than {MAX_BYTES // 1_000_000} MB, the most accepted"
@@ -80,6 +81,22 @@ def read_model(model: str | Path | bytes) -> ModelFile:
     if fault := next(graph_faults(proto), ""):
         raise ModelError(f"{name} {fault}; export it again with `nst export`")
     return ModelFile(name, data, info, has_texture(proto.graph), has_hash)
+
+
+def exported_at(path: Path) -> Path:
+    """Return the one ONNX file of a run folder; a path that is no folder as it is.
+
+    Raises:
+        ModelError: There is none in the folder, or there are several.
+    """
+    if not path.is_dir():
+        return path
+    files = sorted(path.glob("*.onnx"))
+    if not files:
+        raise ModelError(f"{path}: no model in this folder; `nst export` writes one from a run")
+    if len(files) > 1:
+        raise ModelError(f"{path}: {len(files)} models in this folder, such as {files[0].name}")
+    return files[0]
 
 
 def _read(path: Path) -> bytes:

@@ -73,6 +73,7 @@ class OptimizeConfig(ObjectiveConfig):
         "How --original-colors keeps them: luminance, only light and dark are painted; statistics,"
         " the colours of the style image are first moved to mean and covariance of the"
         " photograph's.",
+        only_with=("original_colors", True),
     )
     optimizer: Literal["lbfgs", "adam"] = setting("lbfgs", "Optimiser of the pixels.")
     init: str = setting("content", "Start: content (the photograph), noise, or a picture file.")

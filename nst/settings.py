@@ -61,7 +61,7 @@ def setting(
     low: float | None = None,
     high: float | None = None,
     flags: tuple[str, ...] = (),
-    only_with: tuple[str, str] | None = None,
+    only_with: tuple[str, str | bool] | None = None,
 ) -> Any:  # noqa: ANN401
     """Declare one field of a ``Settings`` class.
 
@@ -253,7 +253,8 @@ def _refuse_idle_flags(settings: Settings, context: Any) -> None:  # noqa: ANN40
         name, value = field.metadata["only_with"] or ("", None)
         is_idle = name and getattr(settings, name) != value
         if is_idle and is_given(context, field.name):
-            idle.setdefault(f"{flag_of(fields[name])} {value}", []).append(flag_of(field))
+            needed = flag_of(fields[name]) + ("" if value is True else f" {value}")
+            idle.setdefault(needed, []).append(flag_of(field))
     for needed, flags in idle.items():
         raise UsageError(
             f"no use for {' and '.join(flags)} without {needed}; add it or leave that out"

@@ -260,7 +260,7 @@ def test_where_a_card_stands(tmp_path: Path) -> None:
     (tmp_path / "paintings").mkdir()
     assert default_folder(tmp_path / "paintings") == tmp_path / "paintings-card"
     (tmp_path / "config.toml").touch()
-    assert default_folder(model) == tmp_path
+    assert default_folder(model) == default_folder(tmp_path) == tmp_path
 
 
 def test_the_embedded_photographs_judge_where_none_are_given(

@@ -194,6 +194,7 @@ def test_one_failure_does_not_stop_the_others(invert_model: Path) -> None:
         (["*.webp"], 1, "*.webp: no file matches"),
         (["none.png", "bad.png"], 1, "none of the 2 inputs could be painted"),
         (["a.png", "--overwrite", "--skip-existing"], 2, "exclude each other"),
+        (["a.png", "--color-transfer", "statistics"], 2, "without --original-colors; add"),
         (["a.png", "--strength", "2"], 2, "--strength must be at most 1"),
         (["a.png", "--size", "-1"], 2, "--size must be at least 0"),
         (["a.png", "--quality", "0"], 2, "--quality must be at least 1"),

@@ -19,7 +19,7 @@ from infer.shelf import open_shelf
 from infer.stylizer import Stylizer
 from infer.suggest import models_in
 from nst import registry
-from nst.errors import UsageError
+from nst.errors import ModelError, UsageError
 from nst.registry import named
 from nst.seal import sealed, unsealed
 
@@ -80,6 +80,21 @@ def test_without_a_registry_the_first_is_the_model() -> None:
 def test_a_model_without_its_suffix_is_known_by_how_it_begins(invert_model: Path) -> None:
     Path("model").write_bytes(invert_model.read_bytes())
     assert choose("model", "photo.jpg", style="negative") == (Path("model"), ["photo.jpg"], [])
+
+
+def test_a_run_folder_is_its_model(invert_model: Path) -> None:
+    """A folder of pictures is none."""
+    Path("run").mkdir()
+    assert choose("run", "photo.jpg") == (Path("run"), ["photo.jpg"], [])
+    Path("run/n.onnx").write_bytes(invert_model.read_bytes())
+    assert choose("run", "photo.jpg", style="negative") == (Path("run"), ["photo.jpg"], [])
+    assert read_model(Path("run")).name == str(Path("run/n.onnx"))
+    Path("run/o.onnx").write_bytes(b"")
+    with pytest.raises(ModelError, match=r"^run: 2 models in this folder, such as n\.onnx$"):
+        read_model(Path("run"))
+    Path("pictures").mkdir()
+    with pytest.raises(ModelError, match=r"^pictures: no model in this folder"):
+        read_model(Path("pictures"))
 
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="no such files here")

@@ -215,6 +215,7 @@ def test_a_start_from_a_picture(nst_optimize: Run, photo_file: Path, tmp_path: P
         (["-o", "painted.png", "--preset", "gatys"], 1, "ends at relu3_4, before relu5_1"),
         (["-o", "painted.png", "--style-layers", "relu9_1"], 2, "--style-layers: unknown layer re"),
         (["-o", "painted.png", "--learning-rate", "0.1"], 2, "no use for --learning-rate without"),
+        (["-o", "x.png", "--color-transfer", "luminance"], 2, "without --original-colors; add"),
         (["-o", "painted.png", "--style-weight", "9"], 2, "no use for --style-weight without"),
         (["-o", "painted.png", "--vgg", "nowhere.pth"], 1, "nowhere.pth: no such file"),
         (["-o", "painted.png", "--device", "abacus"], 2, "--device must be"),

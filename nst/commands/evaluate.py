@@ -26,7 +26,8 @@ def evaluate(
     model: Annotated[
         str,
         typer.Argument(
-            help="An exported ONNX file, a name of `nst models list`, or a folder of paintings."
+            help="An exported ONNX file, a run folder, a name of `nst models list`, or a folder of"
+            " paintings."
         ),
     ],
     style: Annotated[Path, typer.Option("--style", help="The style image it was trained for.")],
@@ -144,7 +145,8 @@ def default_folder(model: str | Path) -> Path:
     """
     if isinstance(model, str):
         return Path(f"{model}-card")
-    if (model.parent / "config.toml").is_file():
-        return model.parent
+    folder = model if model.is_dir() else model.parent
+    if (folder / "config.toml").is_file():
+        return folder
     path = model.resolve() if model.is_dir() else model
     return path.with_name(f"{path.name if model.is_dir() else path.stem}-card")

@@ -90,7 +90,8 @@ def open_subject(
     """Load a model, or find the paintings of photographs in a folder.
 
     Args:
-        path: An ONNX file, a folder, or as a string a name of the registry.
+        path: An ONNX file or a run folder with one, a folder of paintings, or as a string a name
+            of the registry.
         photographs: Their files by their names, which their paintings have too.
         provider: Where a model runs.
         style: The style image; a model of several styles paints the one that it was trained with.
@@ -103,7 +104,7 @@ def open_subject(
         InferenceError: The provider was named and cannot be had.
     """
     facts: dict[str, Any]
-    if isinstance(path, Path) and path.is_dir():
+    if isinstance(path, Path) and path.is_dir() and not any(path.glob("*.onnx")):
         paintings = _matched(path, photographs, flag)
         facts = {
             "kind": "folder",
@@ -113,10 +114,11 @@ def open_subject(
         return Subject(path, facts, None, "", "paintings from a folder", paintings)
     if isinstance(path, Path) and not path.exists():
         raise UsageError(f"{flag} {path}: no such model or folder")
-    from infer.model_file import read_model
+    from infer.model_file import exported_at, read_model
     from infer.stylizer import Stylizer
     from nst.model_graph import count_numbers
 
+    path = exported_at(path) if isinstance(path, Path) else path
     model = read_model(path)
     info = model.info
     if mix == "auto":
