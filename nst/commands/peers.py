@@ -7,7 +7,6 @@ the way of computing differs.
 from __future__ import annotations
 
 import copy
-import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,10 +15,9 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, shape_inference
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from nst.commands.plain_loop import with_plain_norms
-from nst.layers import ConvLayer, RGBConv, UpsampleConv
+from nst.commands.plain_loop import as_written, with_plain_norms
+from nst.layers import UpsampleConv
 from nst.network import StyleNetwork
 
 PLAIN_INPUT, PLAIN_OUTPUT = "input", "output"
@@ -80,7 +78,7 @@ def plain_model(network: StyleNetwork, height: int, width: int) -> ModelProto:
     image = torch.zeros(1, 3, height, width, dtype=dtype_of(network))
     with quiet():
         program = torch.onnx.export(
-            PlainNet(_classic(network), height, width).eval(),
+            PlainNet(as_written(network), height, width).eval(),
             (image,),
             dynamo=True,
             external_data=False,
@@ -95,26 +93,10 @@ def plain_model(network: StyleNetwork, height: int, width: int) -> ModelProto:
 
 def eager(network: StyleNetwork, height: int, width: int, device: torch.device) -> nn.Module:
     """Return a copy of a network for eager torch on a device, with ``nn.InstanceNorm2d``."""
-    plain = _classic(network)
+    plain = as_written(network)
     if dtype_of(network) == torch.float32:
         with_plain_norms(plain)
     return PlainNet(plain, height, width).eval().to(device)
-
-
-def _classic(network: StyleNetwork) -> StyleNetwork:
-    """Return a copy whose convolutions are computed as papers write them."""
-    classic = copy.deepcopy(network)
-    for module in classic.modules():
-        if isinstance(module, RGBConv):
-            module.forward = functools.partial(ConvLayer.forward, module)  # type: ignore[method-assign]
-        elif isinstance(module, UpsampleConv):
-            module.forward = functools.partial(_enlarged, module)  # type: ignore[method-assign]
-    return classic
-
-
-def _enlarged(layer: UpsampleConv, x: Tensor) -> Tensor:
-    convolved: Tensor = layer.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
-    return convolved
 
 
 def halved(network: StyleNetwork) -> StyleNetwork:

@@ -5,6 +5,8 @@ It follows pytorch/examples ``fast_neural_style`` in its habits, not in its text
 
 from __future__ import annotations
 
+import copy
+import functools
 from typing import Any
 
 import torch
@@ -12,6 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.config import CONTENT_FLOOR, ENERGY_FLOOR, STYLE_FACTOR
+from nst.layers import ConvLayer, RGBConv, UpsampleConv
+from nst.network import StyleNetwork
 from nst.norm import InstanceNorm
 from nst.presets import PRESETS
 from nst.transformer import TransformerNet
@@ -134,7 +138,23 @@ def _plain_vgg(weights: VGGWeights, deepest: str) -> nn.Sequential:
 
 def _plain_network(width: int) -> nn.Module:
     """Our architecture with ``nn.InstanceNorm2d`` in contiguous memory, as everybody has it."""
-    return with_plain_norms(TransformerNet(width))
+    return with_plain_norms(as_written(TransformerNet(width)))
+
+
+def as_written(network: StyleNetwork) -> StyleNetwork:
+    """Return a copy whose convolutions are computed as papers write them."""
+    copied = copy.deepcopy(network)
+    for module in copied.modules():
+        if isinstance(module, RGBConv):
+            module.forward = functools.partial(ConvLayer.forward, module)  # type: ignore[method-assign]
+        elif isinstance(module, UpsampleConv):
+            module.forward = functools.partial(_enlarged, module)  # type: ignore[method-assign]
+    return copied
+
+
+def _enlarged(layer: UpsampleConv, x: Tensor) -> Tensor:
+    convolved: Tensor = layer.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    return convolved
 
 
 def with_plain_norms(network: nn.Module) -> nn.Module:
