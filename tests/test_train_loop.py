@@ -16,6 +16,7 @@ from nst.tensors import load_style
 from nst.weights import VGGWeights
 from train.config import TrainConfig
 from train.loop import Learner, StepRecord, backward, compile_step, fit, learning_rate
+from train.mixes import Mixes
 
 CPU = torch.device("cpu")
 FLOAT = torch.float32
@@ -79,6 +80,32 @@ def test_the_warm_up_takes_a_tenth_of_a_short_training_at_most() -> None:
 
 def test_a_training_of_one_step_has_the_peak_rate() -> None:
     assert learning_rate(0, small_config(steps=1, learning_rate=0.5)) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize(("asked", "factor"), [(None, 4.0), (20.0, 20.0)])
+def test_norms_learn_so_many_times_as_fast(
+    criterion: PerceptualLoss, crops: NDArray[np.uint8], asked: float | None, factor: float
+) -> None:
+    """By hand: a first step of Adam is in proportion to its learning rate."""
+    steps = []
+    for rate in (1.0, asked):
+        config = small_config(steps=1, learning_rate=1e-4, norm_rate=rate)
+        learner = Learner.new(config, CPU)
+        before = {name: p.detach().clone() for name, p in learner.network.named_parameters()}
+        train(learner, criterion, crops, config, 1)
+        after = learner.network.named_parameters()
+        steps.append({name: (p.detach() - before[name]).abs().max() for name, p in after})
+    for name, step in steps[0].items():
+        expected = step * factor if "norm" in name else step
+        torch.testing.assert_close(steps[1][name], expected, rtol=0.02, atol=1e-7)
+
+
+def test_where_norms_alone_learn_they_learn_faster() -> None:
+    """By hand: 30 times the rate of convolutions, unless another factor is asked for."""
+    mixes = Mixes(styles=3, drawn=[2], batch=1, seed=0)
+    for asked, factor in ((None, 30.0), (2.0, 2.0)):
+        (group,) = Learner.new(small_config(norm_rate=asked), CPU, mixes).optimizer.param_groups
+        assert group["factor"] == factor
 
 
 def test_records_count_on_from_the_learner(

@@ -169,13 +169,13 @@ def test_a_checkpoint_rebuilds_its_run_and_its_learner(tmp_path: Path) -> None:
 
 
 def test_a_run_of_one_folder_is_read_as_older_ones_wrote_it(tmp_path: Path) -> None:
-    """By hand: its header names the folder as text, neither ``shards`` nor Adam's second beta."""
+    """By hand: its header names the folder as text, no ``shards``, beta and rate of norms."""
     run_in(tmp_path).save(Learner.new(CONFIG, torch.device("cpu")))
     header = dict(load_checkpoint(tmp_path / "last.safetensors").header)
     header["data"] = "photos"
-    newer = ("shards", "beta2")
+    newer = ("shards", "beta2", "norm_rate")
     header["config"] = {k: v for k, v in header["config"].items() if k not in newer}
-    config = CONFIG.replace(beta2=0.999)
+    config = CONFIG.replace(beta2=0.999, norm_rate=1.0)
     assert run_of(tmp_path, header) == dataclasses.replace(run_in(tmp_path), config=config)
     optimizer = Learner.new(config, torch.device("cpu")).optimizer
     assert optimizer.defaults["betas"] == (0.9, 0.999)

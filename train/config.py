@@ -14,6 +14,8 @@ CPU_BATCH = 2
 GPU_BATCH = 16
 LEARNING_RATES = {"johnson": 1e-3, "swift": 3e-3}
 """Of networks, unless another one is asked for."""
+NORM_RATE, ADDED_NORM_RATE = 4.0, 30.0
+"""Beside convolutions, and alone; see docs/training.md."""
 EARLY_PREVIEWS = (0, 10, 25, 50, 100)
 """Steps after which a preview is made besides the regular ones: one wants to see it grow."""
 
@@ -95,6 +97,14 @@ class TrainConfig(ObjectiveConfig):
         " first gradients, a hundred times the later ones, slow down a thousand steps.",
         low=0,
         high=0.99999,
+    )
+    norm_rate: float | None = setting(
+        None,
+        "How many times as fast as the convolutions the scales and shifts of the norms learn, which"
+        " are all that a style of several has for itself; default 4, and 30 with --add, where"
+        " nothing else learns.",
+        low=0.01,
+        high=100,
     )
     warmup: int = setting(50, "Steps until the learning rate reaches its peak.", low=0)
     tv_weight: float = setting(0.1, "Weight of total variation (mean |gradient|).", low=0)

@@ -24,7 +24,7 @@ from nst.network import StyleNetwork
 from nst.noise import origin_of
 from nst.runtime import autocast, is_out_of_memory
 from nst.tensors import as_rgb
-from train.config import TrainConfig
+from train.config import ADDED_NORM_RATE, NORM_RATE, TrainConfig
 from train.mixes import Draw, Mixes
 from train.stability import stability_loss
 
@@ -112,12 +112,19 @@ class Learner:
             torch.manual_seed(config.seed)
             network = build_network(config.dimensions, mixes.styles if mixes else 0)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        norm_rate = NORM_RATE
         if mixes is not None and mixes.styles > len(mixes.drawn):
+            norm_rate = ADDED_NORM_RATE
             rows = [1 + style for style in mixes.drawn]
             _freeze_all_but(network, [0, *rows] if learns_strength else rows)
         betas = (0.9, config.beta2)
-        learnt = [p for p in network.parameters() if p.requires_grad]
-        optimizer = torch.optim.Adam(learnt, lr=0.0, betas=betas, fused=True)
+        factors = 1.0, config.norm_rate or norm_rate
+        groups = [
+            {"params": parameters, "factor": factor}
+            for names, factor in zip(_groups(network), factors, strict=True)
+            if (parameters := [network.get_parameter(name) for name in names])
+        ]
+        optimizer = torch.optim.Adam(groups, lr=0.0, betas=betas, fused=True)
         return cls(
             network,
             optimizer,
@@ -153,7 +160,7 @@ class Learner:
     @property
     def parameter_names(self) -> list[str]:
         """Names of the parameters that are learnt, in the order of the optimiser."""
-        return [name for name, p in self.network.named_parameters() if p.requires_grad]
+        return [name for names in _groups(self.network) for name in names]
 
 
 class RateConfig(Protocol):
@@ -210,7 +217,7 @@ def fit(
     for crops in batches:
         rate = learning_rate(learner.step, config) * learner.rate_factor
         for group in learner.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate * group["factor"]
         terms, notes = None, []
         while terms is None:
             try:
@@ -306,6 +313,13 @@ def backward(
             (weighted.sum() / len(crops)).backward()  # type: ignore[no-untyped-call]
         parts.append(terms.detach())
     return LossTerms.join(parts)
+
+
+def _groups(network: StyleNetwork) -> tuple[list[str], list[str]]:
+    """Return the names of what is learnt: of convolutions, and of norms."""
+    norms = norm_parameters(network)
+    learnt = [name for name, p in network.named_parameters() if p.requires_grad]
+    return [n for n in learnt if n not in norms], [n for n in learnt if n in norms]
 
 
 def _freeze_all_but(network: StyleNetwork, rows: Sequence[int]) -> None:

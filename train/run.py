@@ -43,7 +43,12 @@ from nst.settings import from_dict, to_toml
 from train.config import TrainConfig
 from train.loop import Learner
 
-BEFORE_THEY_WERE_SETTINGS = {"beta2": 0.999, "net": "johnson", "lattice_weight": 0.0}
+BEFORE_THEY_WERE_SETTINGS = {
+    "beta2": 0.999,
+    "net": "johnson",
+    "lattice_weight": 0.0,
+    "norm_rate": 1.0,
+}
 """What a run was trained with whose checkpoint does not name it."""
 FOR_READING = "# For reading: a run that is resumed takes its settings from the checkpoint."
 
