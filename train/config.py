@@ -117,7 +117,7 @@ class TrainConfig(ObjectiveConfig):
     stability: float = setting(
         0.0,
         "Weight of steadiness: photographs that are moved a little shall take their strokes with"
-        " them. 10 for films; costs one more pass of the network a step, nothing at run time.",
+        " them. 30 for films; costs one more pass of the network a step, nothing at run time.",
         low=0,
     )
     precision: Precision = setting(
