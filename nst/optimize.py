@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from nst.config import OptimizeConfig
 from nst.errors import InferenceError, UsageError
-from nst.footprint import check_memory
+from nst.footprint import check_memory, is_tiled
 from nst.guidance import Guides, objective_for
 from nst.lbfgs import LBFGS, broad_first
 from nst.losses import ContentTarget, LossTerms, PerceptualLoss
@@ -208,7 +208,7 @@ def _is_rough(totals: list[float], evaluations: int, config: OptimizeConfig) -> 
 def _evaluator(
     criterion: PerceptualLoss, photograph: Tensor, config: OptimizeConfig, dtype: torch.dtype
 ) -> Evaluator:
-    if config.tile and max(photograph.shape[-2:]) > config.tile:
+    if is_tiled(photograph, config):
         return TiledObjective(criterion, photograph, dtype, piece=config.tile)
     return _Evaluator(criterion, photograph, dtype)
 

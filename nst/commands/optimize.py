@@ -190,7 +190,7 @@ class _Job:
         """Read everything, say what will run, and refuse before the work what cannot end well."""
         from nst.canvas import load_canvas
         from nst.files import sha256_of
-        from nst.footprint import check_memory
+        from nst.footprint import check_memory, is_tiled
         from nst.guidance import objective_for
         from nst.image import check_output
         from nst.loss_network import find_loss_network
@@ -210,8 +210,8 @@ class _Job:
             say(note)
         check_output(output, overwrite=True, has_alpha=canvas.picture.alpha is not None, bits=bits)
         device = canvas.photograph.device
-        if device.type == "cpu":
-            keep_freed_memory()
+        if device.type == "cpu" and not is_tiled(canvas.photograph, settings):
+            keep_freed_memory()  # in pieces of many sizes it would pile up
         weights = find_loss_network(
             settings.loss_network, settings.vgg, announce=say, bars=progress
         )
