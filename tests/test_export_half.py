@@ -101,14 +101,15 @@ def test_convolutions_are_half_and_norms_are_not(exact: dict[str, ModelProto], k
 def test_maps_between_convolutions_stay_half(exact: dict[str, ModelProto]) -> None:
     """By hand: norms, and the border of the picture, are the only places where maps are cast.
 
-    Kernel and bias of the last convolution too, which are computed when the file is loaded.
+    Kernels of the enlargements, and kernel and bias of the last convolution, too, which are
+    computed when the file is loaded.
     """
     half = to_half(exact["none"])
     norms = len(norm_nodes(half.graph))
     casts = [node for node in half.graph.node if node.name.startswith("cast_")]
     kinds = kinds_of(half)
     down = [node for node in casts if kinds[node.output[0]] == TensorProto.FLOAT16]
-    assert len(down) == norms + 1 + 2  # behind every norm, and the picture
+    assert len(down) == norms + 1 + 4  # behind every norm, and the picture
     assert len(casts) - len(down) == norms + 1  # before every norm, and the painting
 
 
