@@ -37,9 +37,7 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
     model = read_model(chosen(asked.model))
-    images = (
-        {} if asked.styles is None else {style_name_of(f): f for f in find_images(asked.styles)}
-    )
+    images = {} if asked.styles is None else _by_style(asked.styles)
     head = [np.full((asked.cell, asked.cell, 3), 255, np.uint8)]
     rows = [[load_image(photo).rgb] for photo in asked.photos]
     for style in model.info.styles:
