@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from infer.frames import WHOLE, Cut, Frame, VideoInfo
 from infer.video_color import BT601, Color
 from nst.animation import Animation
-from nst.closing import Closing
 from nst.errors import ImageError, MediaError
 from nst.image import MAX_PIXELS
 
@@ -21,7 +20,7 @@ UNSPECIFIED = 2
 """FFmpeg's number for a colour tag that says nothing."""
 
 
-class AnimationReader(Closing):
+class AnimationReader:
     """An open animated picture, read as ``infer.frames.Source`` asks.
 
     Args:

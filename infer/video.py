@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -159,7 +160,7 @@ def _batches(reader: Source) -> Iterator[_Batch]:
 
 def _paint_all(paint: Paint, work: _Work, announce: Announce) -> Generator[VideoRecord, None, None]:
     started_at, paint_s, count = time.perf_counter(), 0.0, 0
-    with work.reader:
+    with closing(work.reader):
         ahead = ReadAhead(_batches(work.reader), DEPTH)
         behind = WriteBehind(work.write, DEPTH)
         try:

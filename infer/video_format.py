@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from contextlib import closing
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -155,7 +156,7 @@ def output_suffix(source: Path) -> str:
     if source.suffix.lower() in (*FORMATS, *PICTURE_FORMATS):
         return source.suffix
     try:
-        with VideoReader(source) as reader:
+        with closing(VideoReader(source)) as reader:
             sounds = set(reader.info.sound)
     except NSTError:  # said when its turn comes
         return ".mp4"

@@ -21,7 +21,6 @@ from infer.frames import WHOLE, Cut, Frame, VideoInfo
 from infer.video_color import color_of
 from infer.video_part import Part
 from infer.video_source import choose_pictures, choose_sounds, describe, no_frame, open_video
-from nst.closing import Closing
 from nst.errors import MediaError, PixelLimitError
 from nst.image import MAX_PIXELS
 
@@ -39,7 +38,7 @@ SEEK_MARGIN_S = 1
 """How long before a cut the reading begins at the latest: frames are not stored in their order."""
 
 
-class VideoReader(Closing):
+class VideoReader:
     """An open video file; iterating gives frames and packets of sound in the order of the file.
 
     Args:

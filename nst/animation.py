@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from nst.closing import Closing
 from nst.errors import ImageError, PixelLimitError
 from nst.image import MAX_PIXELS
 from nst.picture_formats import READ_FORMATS
@@ -38,7 +37,7 @@ class Moment:
     """How long it is shown."""
 
 
-class Animation(Closing):
+class Animation:
     """An open animated picture; iterating gives its moments in order.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -171,7 +172,7 @@ def test_pictures_that_are_too_short_for_a_gif_are_said(tmp_path: Path) -> None:
 
 def test_a_picture_without_a_duration_is_shown_as_browsers_show_it(tmp_path: Path) -> None:
     source = save(tmp_path / "in.png", duration=0)
-    with AnimationReader(source) as reader:
+    with closing(AnimationReader(source)) as reader:
         assert [item.duration for item in reader if isinstance(item, Frame)] == [100] * 4
 
 
@@ -203,7 +204,7 @@ def test_hidden_pixels_take_the_colour_of_what_is_seen(tmp_path: Path) -> None:
     rgba[rgba[..., 3] == 0] = (255, 0, 255, 0)
     images = [Image.fromarray(rgba), Image.fromarray(picture(1))]
     images[0].save(tmp_path / "in.png", save_all=True, append_images=images[1:], duration=50)
-    with Animation(tmp_path / "in.png") as animation:
+    with closing(Animation(tmp_path / "in.png")) as animation:
         moment = next(iter(animation))
     is_seen = rgba[..., 3] == 255
     mean = np.rint(rgba[is_seen][:, :3].mean(axis=0))

@@ -875,7 +875,7 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 def test_a_reader_knows_what_the_file_says(tmp_path: Path) -> None:
-    with VideoReader(write_clip(tmp_path / "in.mp4")) as reader:
+    with closing(VideoReader(write_clip(tmp_path / "in.mp4"))) as reader:
         info = reader.info
     assert (info.width, info.height, info.frames) == (WIDTH, HEIGHT, 20)
     assert info.rate == RATE

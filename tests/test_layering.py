@@ -23,7 +23,7 @@ HOUSE = ("nst", *VERBS)
 FLOOR = (
     *("errors", "contract", "image", "color", "files", "settings", "terminal", "interrupt"),
     *("memory", "model_graph", "ort", "recipe", "masks", "enlarge", "critic", "animation"),
-    *("download", "cache_folder", "samples", "seal", "closing", "registry", "model_entry"),
+    *("download", "cache_folder", "samples", "seal", "registry", "model_entry"),
 )
 """Modules of ``nst`` that ``infer`` may import; what they are made of has to be torch-free too."""
 OF_ONE_VERB = (
