@@ -73,6 +73,33 @@ def test_a_command_can_be_typed(words: list[str]) -> None:
     assert set(given) <= known, f"unknown: {set(given) - known}"
 
 
+def all_commands() -> dict[str, Any]:
+    """Every command and sub-command by its whole name, as in `nst bench train`."""
+    found = {}
+    for name in COMMANDS:
+        command, _ = command_of([name])
+        found[f"nst {name}"] = command
+        for part, inner in getattr(command, "commands", {}).items():
+            found[f"nst {name} {part}"] = inner
+    return found
+
+
+@pytest.mark.parametrize("name", all_commands())
+def test_the_page_of_flags_is_that_of_the_program(name: str) -> None:
+    """By the program itself, both ways; `python docs/help_pages.py > docs/help.md` mends it."""
+    _, heading, rest = PAGES[HOUSE / "docs" / "help.md"].partition(f"# `{name}`\n")
+    assert heading
+    section = re.split(r"^#+ `nst", rest, flags=re.MULTILINE)[0]
+    options = [p for p in all_commands()[name].params if p.param_type_name == "option"]
+    for option in options:
+        words = " ".join((option.help or "").split()).replace("<", "&lt;")
+        assert all(flag in section for flag in option.opts)
+        assert words in " ".join(section.split()), option.name
+    names = re.findall(r"^\* `(-[^`]*)`", section, flags=re.MULTILINE)
+    shown = {flag for name in names for flag in re.findall(r"(?<![-\w])--?[a-z][-\w]*", name)}
+    assert shown == {flag for p in options for flag in (*p.opts, *p.secondary_opts)} | {"--help"}
+
+
 @pytest.mark.parametrize("name", sorted({words[0] for words in nst_commands()} & set(COMMANDS)))
 def test_a_command_has_a_help_page(name: str) -> None:
     outcome = CliRunner().invoke(app, [name, "--help"])
