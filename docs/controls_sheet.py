@@ -15,15 +15,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from sheet import Cell, sheet
 
 from infer.stylizer import Stylizer
-from nst.image import load_image, resize_image, save_image
+from nst.image import fit_long_side, load_image, save_image
 from nst.samples import photographs
 
 LONG_PX = 320
 COLUMNS = 4
-GAP_PX, CAPTION_PX = 6, 20
 
 
 def main() -> None:
@@ -35,19 +34,15 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
     photograph = load_image(photographs()[2]).rgb
-    scale = LONG_PX / max(photograph.shape[:2])
-    height, width = (round(side * scale) for side in photograph.shape[:2])
-    tiles = [_tile(photograph, "the photograph", height, width)]
+    height, width = fit_long_side(photograph.shape[0], photograph.shape[1], LONG_PX)
+    cells: list[Cell] = [(photograph, "the photograph")]
     with TemporaryDirectory() as folder:
         mask = Path(folder) / "mask.png"
         save_image(mask, _disc(*photograph.shape[:2]))
         for flags, settings in _controls(asked.first, asked.second, mask):
-            painted = Stylizer(asked.model, **settings)(photograph).rgb
-            tiles.append(_tile(painted, flags, height, width))
-    blank = np.full_like(tiles[0], 255)
-    tiles += [blank] * (-len(tiles) % COLUMNS)
-    rows = [np.concatenate(tiles[n : n + COLUMNS], 1) for n in range(0, len(tiles), COLUMNS)]
-    save_image(asked.output, np.concatenate(rows), overwrite=True, quality=80)
+            cells.append((Stylizer(asked.model, **settings)(photograph).rgb, flags))
+    laid = sheet(cells, columns=COLUMNS, height=height, width=width)
+    save_image(asked.output, laid, overwrite=True, quality=80)
 
 
 def _controls(first: str, second: str, mask: Path) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -76,16 +71,6 @@ def _disc(height: int, width: int) -> NDArray[np.uint8]:
     far = np.hypot(y - height / 2, x - width / 2) / (0.35 * height)
     light = np.clip((1.1 - far) / 0.2, 0, 1) * 255
     return np.repeat(light.astype(np.uint8)[..., None], 3, axis=2)
-
-
-def _tile(rgb: NDArray[np.uint8], caption: str, height: int, width: int) -> NDArray[np.uint8]:
-    """Return a picture in one size with a line of text below, and a gap."""
-    tile = np.full((height + CAPTION_PX + GAP_PX, width + GAP_PX, 3), 255, np.uint8)
-    tile[:height, :width] = resize_image(rgb, height, width)
-    text = Image.fromarray(tile)
-    font = ImageFont.load_default(12)
-    ImageDraw.Draw(text).text((2, height + 2), caption, fill=(40, 40, 40), font=font)
-    return np.asarray(text)
 
 
 if __name__ == "__main__":

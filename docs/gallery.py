@@ -11,20 +11,15 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw, ImageFont
+from sheet import Cell, Pixels, middle, sheet
 
 from infer.model_file import read_model
 from infer.stylizer import Stylizer
-from nst.image import find_images, load_image, resize_image, save_image
+from nst.image import find_images, load_image, save_image
 from nst.registry import chosen
 from nst.samples import photographs
 from nst.terminal import border, result
 from train.run import style_name_of
-
-GAP_PX, CAPTION_PX = 4, 18
-Pixels = NDArray[np.uint8]
 
 
 def main() -> None:
@@ -37,47 +32,26 @@ def main() -> None:
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
     model = read_model(chosen(asked.model))
-    images = {} if asked.styles is None else _by_style(asked.styles)
-    head = [np.full((asked.cell, asked.cell, 3), 255, np.uint8)]
-    rows = [[load_image(photo).rgb] for photo in asked.photos]
-    for style in model.info.styles:
-        file = images.get(style)
-        head.append(head[0] if file is None else load_image(file).rgb)
-        paint = Stylizer(model.data, style=None if model.info.controls == "none" else style)
-        for row in rows:
-            row.append(paint(row[0]).rgb)
-    lines = [_row(row, asked.cell) for row in ([head, *rows] if images else rows)]
-    names = ["the photograph", *model.info.styles]
-    save_image(asked.output, np.concatenate([*lines, _captions(names, asked.cell)]), overwrite=True)
-    result(f"{asked.output}: {len(rows)} photographs in {len(model.info.styles)} styles")
+    styles = model.info.styles
+    is_choice = model.info.controls != "none"
+    paints = [Stylizer(model.data, style=style if is_choice else None) for style in styles]
+    photos = [load_image(photo).rgb for photo in asked.photos]
+    rows: list[list[Pixels | None]] = [[p, *(paint(p).rgb for paint in paints)] for p in photos]
+    if asked.styles is not None:
+        files = _by_style(asked.styles)
+        rows.insert(0, [None, *(load_image(files[s]).rgb if s in files else None for s in styles)])
+    words = ["the photograph", *styles]
+    cells: list[Cell] = []
+    for row in rows:
+        squares = [None if rgb is None else middle(rgb) for rgb in row]
+        cells += zip(squares, words if row is rows[-1] else [""] * len(row), strict=True)
+    laid = sheet(cells, columns=len(words), height=asked.cell, width=asked.cell)
+    save_image(asked.output, laid, overwrite=True)
+    result(f"{asked.output}: {len(photos)} photographs in {len(styles)} styles")
 
 
 def _by_style(folder: Path) -> dict[str, Path]:
     return {style_name_of(file): file for file in find_images(folder)}
-
-
-def _row(pictures: list[Pixels], side: int) -> Pixels:
-    """Return pictures side by side, each cut to a square."""
-    gap = np.full((side, GAP_PX, 3), 255, np.uint8)
-    cells = [part for picture in pictures for part in (_square(picture, side), gap)]
-    line = np.concatenate(cells[:-1], 1)
-    return np.concatenate([line, np.full((GAP_PX, line.shape[1], 3), 255, np.uint8)])
-
-
-def _square(rgb: Pixels, side: int) -> Pixels:
-    height, width = rgb.shape[:2]
-    least = min(height, width)
-    top, left = (height - least) // 2, (width - least) // 2
-    return resize_image(rgb[top : top + least, left : left + least], side, side)
-
-
-def _captions(names: list[str], side: int) -> Pixels:
-    width = len(names) * (side + GAP_PX) - GAP_PX
-    line = Image.new("RGB", (width, CAPTION_PX), "white")
-    draw, font = ImageDraw.Draw(line), ImageFont.load_default(12)
-    for number, name in enumerate(names):
-        draw.text((number * (side + GAP_PX) + 2, 1), name, fill=(40, 40, 40), font=font)
-    return np.asarray(line)
 
 
 if __name__ == "__main__":

@@ -8,15 +8,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
+from sheet import Cell, sheet
 
-from nst.image import resize_image, save_image
+from nst.image import save_image
 from train.procedural.picture import procedural_picture
 from train.synthetic import SEED
 
 MADE_PX = 288
 SHOWN_PX = 150
-GAP_PX = 4
 ROWS = 4
 COLUMNS = 7
 
@@ -28,14 +27,10 @@ def main() -> None:
         "-o", "--output", type=Path, default=Path(__file__).parent / "synthetic.jpg"
     )
     arguments = parser.parse_args()
-    step = SHOWN_PX + GAP_PX
-    sheet = np.full((ROWS * step - GAP_PX, COLUMNS * step - GAP_PX, 3), 255, np.uint8)
-    for index in range(ROWS * COLUMNS):
-        top, left = (step * place for place in divmod(index, COLUMNS))
-        made = procedural_picture(SEED, index, MADE_PX)
-        shown = resize_image(made, SHOWN_PX, SHOWN_PX)
-        sheet[top : top + SHOWN_PX, left : left + SHOWN_PX] = shown
-    save_image(arguments.output, sheet, overwrite=True, quality=82)
+    made = (procedural_picture(SEED, index, MADE_PX) for index in range(ROWS * COLUMNS))
+    cells: list[Cell] = [(rgb, "") for rgb in made]
+    laid = sheet(cells, columns=COLUMNS, height=SHOWN_PX, width=SHOWN_PX)
+    save_image(arguments.output, laid, overwrite=True, quality=82)
 
 
 if __name__ == "__main__":

@@ -8,14 +8,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-import numpy as np
+from sheet import Cell, sheet
 
 from infer.stylizer import Stylizer
 from nst.image import load_image, save_image
 from nst.samples import photographs
 
 TEXTURES = (0.0, 0.5, 1.0, 2.0)
-GAP_PX = 6
+HEIGHT_PX, WIDTH_PX = 300, 380
 
 
 def main() -> None:
@@ -24,15 +24,13 @@ def main() -> None:
     parser.add_argument("model", type=Path)
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
-    rows = []
+    cells: list[Cell] = []
     for file in photographs()[:2]:
-        photograph = load_image(file).rgb[:300, :380]
+        photograph = load_image(file).rgb[:HEIGHT_PX, :WIDTH_PX]
         painted = [Stylizer(asked.model, texture=each)(photograph).rgb for each in TEXTURES]
-        gap = np.full((photograph.shape[0], GAP_PX, 3), 255, np.uint8)
-        parts = [part for picture in (photograph, *painted) for part in (picture, gap)]
-        rows += [np.concatenate(parts[:-1], axis=1)]
-    line = np.full((GAP_PX, rows[0].shape[1], 3), 255, np.uint8)
-    save_image(asked.output, np.concatenate([rows[0], line, rows[1]]), overwrite=True, quality=78)
+        cells += [(rgb, "") for rgb in (photograph, *painted)]
+    laid = sheet(cells, columns=1 + len(TEXTURES), height=HEIGHT_PX, width=WIDTH_PX)
+    save_image(asked.output, laid, overwrite=True, quality=78)
 
 
 if __name__ == "__main__":
