@@ -104,9 +104,9 @@ def serve(
     - `nst serve starry.onnx udnie.onnx --open`
     - `nst serve starry.onnx --write studio/`
     """
+    from infer.model_choice import models_in
     from infer.shelf import open_shelf
     from infer.static_folder import check_folder, write_folder
-    from infer.suggest import models_in
     from infer.web_runtime import cached_runtime, get_runtime
 
     if write is not None:

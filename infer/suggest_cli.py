@@ -42,8 +42,9 @@ def suggest(
 
     - `nst suggest photo.jpg models/ -o sheet.jpg`
     """
+    from infer.model_choice import models_in
     from infer.session import open_session
-    from infer.suggest import Adviser, contact_sheet, models_in, sketches_of
+    from infer.suggest import Adviser, contact_sheet, sketches_of
     from nst.image import check_output, load_image, save_image
 
     if output is not None:

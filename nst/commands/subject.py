@@ -103,8 +103,10 @@ def open_subject(
         ModelError: The file is no style model.
         InferenceError: The provider was named and cannot be had.
     """
+    from infer.model_file import exported_at, exported_in, read_model
+
     facts: dict[str, Any]
-    if isinstance(path, Path) and path.is_dir() and not any(path.glob("*.onnx")):
+    if isinstance(path, Path) and path.is_dir() and not exported_in(path):
         paintings = _matched(path, photographs, flag)
         facts = {
             "kind": "folder",
@@ -114,7 +116,6 @@ def open_subject(
         return Subject(path, facts, None, "", "paintings from a folder", paintings)
     if isinstance(path, Path) and not path.exists():
         raise UsageError(f"{flag} {path}: no such model or folder")
-    from infer.model_file import exported_at, read_model
     from infer.stylizer import Stylizer
     from nst.model_graph import count_numbers
 
