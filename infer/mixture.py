@@ -50,11 +50,6 @@ class Mixture:
     ground: NDArray[np.float32]
     regions: Sequence[Region] = ()
 
-    @property
-    def is_global(self) -> bool:
-        """Whether it is the same in all places."""
-        return len(self.ground) == 1 and not self.regions
-
     def with_style(self, style: str, styles: Sequence[str]) -> Mixture:
         """Return the same with another ground: one style everywhere, under the regions."""
         ground = np.zeros((1, len(styles) + 1), np.float32)

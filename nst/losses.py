@@ -309,25 +309,14 @@ class PerceptualLoss(nn.Module):
         style_share: Tensor | None = None,
     ) -> LossTerms:
         """Measure outputs whose features, at all taps of the preset, are known already."""
-        tap = self.preset.content
-        content_features = self.encoder.compared(features[tap], tap.layer)
-        style = self.style_errors(features, which)  # (taps, B)
-        if self.weighting == "balanced":
-            content = relative_error(content_features, target.features, target.energy)
-            style = style.mean(0)
-        else:
-            content = content_loss(content_features, target.features)
-            style = style.sum(0)
-        variation = total_variation_loss(output)
-        return LossTerms(content, style, variation, self.weights, style_share)
-
-    def style_errors(self, features: Mapping[Tap, Tensor], which: Tensor | None) -> Tensor:
-        """Return the error of each picture at each tap of the preset, ``(taps, B)``."""
-        errors = []
-        for tap, loss in zip(self.preset.style, self.style_losses, strict=True):
+        grams = {}
+        for tap in self.preset.style:
             gram, positions = self.gram_sum(features[tap], tap)
-            errors.append(self.style_error(loss, gram / positions, which))
-        return torch.stack(errors)
+            grams[tap] = gram / positions
+        tap = self.preset.content
+        content = content_loss(self.encoder.compared(features[tap], tap.layer), target.features)
+        variation = total_variation_loss(output)
+        return self.from_sums(grams, content, target.energy, variation, which, style_share)
 
     def gram_sum(
         self, features: Tensor, tap: Tap, place: Place | None = None
@@ -346,23 +335,29 @@ class PerceptualLoss(nn.Module):
     def from_sums(
         self,
         grams: Mapping[Tap, Tensor],
-        content_error: Tensor,
+        content: Tensor,
         content_energy: Tensor,
         variation: Tensor,
+        which: Tensor | None = None,
+        style_share: Tensor | None = None,
     ) -> LossTerms:
-        """Return the terms of one picture from what was summed up over its pieces.
+        """Return the terms from what may have been summed up over the pieces of a picture.
 
         Args:
-            grams: Of every style tap, divided by positions.
-            content_error: sum (F - P)^2, ``(1,)``.
-            content_energy: As ``content_energy`` returns it, ``(1,)``.
-            variation: Total variation, ``(1,)``.
+            grams: Of every style tap, divided by positions, each ``(B, N, N)``.
+            content: ``nst.functional.content_loss``, ``(B,)``.
+            content_energy: As ``content_energy`` returns it, ``(B,)``.
+            variation: Total variation, ``(B,)``.
+            which: See ``forward``.
+            style_share: See ``forward``.
         """
         pairs = zip(self.preset.style, self.style_losses, strict=True)
-        style = torch.stack([self.style_error(loss, grams[tap]) for tap, loss in pairs])
+        style = torch.stack([self.style_error(loss, grams[tap], which) for tap, loss in pairs])
         if self.weighting == "balanced":
-            return LossTerms(content_error / content_energy, style.mean(0), variation, self.weights)
-        return LossTerms(0.5 * content_error, style.sum(0), variation, self.weights)
+            content, style = 2 * content / content_energy, style.mean(0)
+        else:
+            style = style.sum(0)
+        return LossTerms(content, style, variation, self.weights, style_share)
 
     def style_error(self, loss: nn.Module, gram: Tensor, which: Tensor | None = None) -> Tensor:
         """Return the error of each picture at one tap, ``(B,)``, from divided Gram matrices."""
