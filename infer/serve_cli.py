@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infer.config import Models
 from nst.errors import InferenceError, OutputError, UsageError
 from nst.files import describe
 from nst.settings import Provider, Settings, given_flags, setting, with_settings
@@ -58,14 +59,7 @@ class ServeConfig(Settings):
 @app.command()
 @with_settings(ServeConfig)
 def serve(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="Style models, folders with some, or names of `nst models list`; without any all"
-            " of that list.",
-        ),
-    ] = None,
+    models: Models = None,
     write: Annotated[
         Path | None,
         typer.Option(

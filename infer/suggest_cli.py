@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from infer.config import Models
 from nst.errors import UsageError
 from nst.settings import Provider
 from nst.terminal import result, result_json, say
@@ -17,14 +18,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 @app.command()
 def suggest(
     photo: Annotated[Path, typer.Argument(help="The photograph.")],
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="Style models, folders with some, or names of `nst models list`; without any all"
-            " of that list.",
-        ),
-    ] = None,
+    models: Models = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Contact sheet: all of them, the best first."),
