@@ -112,9 +112,9 @@ def serve(
     else:
         _check_access(settings)
         _check_packages()
-    shelf = open_shelf(models_in(models or (), say), settings.provider, threads=settings.threads)
-    for model in shelf:
-        model.session.announce = say
+    shelf = open_shelf(
+        models_in(models or (), say), settings.provider, threads=settings.threads, announce=say
+    )
     if write is not None:
         folder = get_runtime(runtime, announce=say, bars=progress)
         size = write_folder(write, shelf, folder, size=settings.size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -112,7 +112,11 @@ class Shelf:
 
 
 def open_shelf(
-    paths: Sequence[str | Path], provider: Provider = "auto", *, threads: int = 0
+    paths: Sequence[str | Path],
+    provider: Provider = "auto",
+    *,
+    threads: int = 0,
+    announce: Callable[[str], object] = lambda line: None,
 ) -> Shelf:
     """Load models and paint their thumbnails.
 
@@ -121,6 +125,7 @@ def open_shelf(
             apart by a number.
         provider: Where they run.
         threads: Of a run on the CPU; 0 leaves it to ONNX Runtime.
+        announce: Told in one line what is amiss with a model.
 
     Raises:
         ModelError: A file is no style model.
@@ -132,7 +137,7 @@ def open_shelf(
     square = resize_image(sample, height, width)[:THUMBNAIL_PX, left : left + THUMBNAIL_PX]
     models: list[Model] = []
     for path in paths:
-        session = open_session(path, provider, threads=threads)
+        session = open_session(path, provider, threads=threads, announce=announce)
         stem = path if isinstance(path, str) else path.stem
         name = registry_name(stem, taken={model.name for model in models})
         models.append(Model(name, session.model.data, session, _thumbnails(session, square)))

@@ -46,7 +46,7 @@ def suggest(
     picture = load_image(photo)
     sessions = []
     for model in models_in(models or (), say):
-        session = open_session(model, provider)
+        session = open_session(model, provider, announce=say)
         try:
             sketches_of(session.info, session.name)
         except UsageError as error:  # one of many must not spoil the rest

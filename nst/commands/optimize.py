@@ -102,7 +102,7 @@ def optimize(
         from nst.registry import chosen
 
         settings = _from_model(settings, ctx)
-        model = Stylizer(chosen(init_model, say), size=None, style=init_style)
+        model = Stylizer(chosen(init_model, say), size=None, style=init_style, announce=say)
         say(f"{init_model}: {model.session.describe_provider()}")
 
         def paint(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
