@@ -24,7 +24,7 @@ from nst.network import StyleNetwork
 from nst.weights import VGGWeights
 from train.cli import app
 from train.config import TrainConfig
-from train.loop import Learner
+from train.learner import Learner
 from train.mixes import FULL_STRENGTH, Draw, Mixes
 from train.records import Tally
 from train.run import Run, run_of

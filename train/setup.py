@@ -28,7 +28,7 @@ from train.config import TrainConfig
 from train.data import Photographs, joined_identity, open_photographs
 from train.distributed import Ranks
 from train.feed import Crops, Feed, open_feed
-from train.loop import Learner
+from train.learner import Learner
 from train.mixes import Mixes
 from train.reading import Reading
 from train.run import (

@@ -34,7 +34,8 @@ from nst.settings import Precision
 from nst.tensors import to_tensor
 from train.config import TrainConfig
 from train.feed import Crops, open_feed
-from train.loop import Learner, compile_step, fit, training_step
+from train.learner import Learner
+from train.loop import compile_step, fit, training_step
 
 STYLE_PX = 512
 
