@@ -194,9 +194,10 @@ class _Job:
         from nst.guidance import objective_for
         from nst.image import check_output
         from nst.loss_network import find_loss_network
-        from nst.optimize import phases, scales_for
+        from nst.optimize import phases
         from nst.registry import identity
         from nst.runtime import describe, keep_freed_memory
+        from nst.scales import scales_for
 
         canvas = load_canvas(
             photo,
@@ -292,7 +293,7 @@ class _Job:
     def save(self, record: OptimizeRecord, path: Path) -> None:
         """Write the picture of one iteration, with the photograph's transparency."""
         from nst.image import resize_image, save_image
-        from nst.optimize import resized
+        from nst.scales import resized
         from nst.tensors import to_uint8, with_luminance_of
 
         image = record.image
