@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nst.config import CONTENT_FLOOR, ENERGY_FLOOR, STYLE_FACTOR, ObjectiveConfig
 from nst.encoder import VGG19
 from nst.errors import ImageError
+from nst.features import Place, features_at, positions_of
 from nst.functional import (
     content_loss,
     energy,
@@ -24,85 +24,13 @@ from nst.functional import (
     style_loss,
     total_variation_loss,
 )
+from nst.loss_terms import LossTerms, LossWeights
 from nst.presets import PRESETS, Preset, Tap, preset_of
 from nst.settings import Weighting
 from nst.weights import VGGWeights
 
 LEAST_CONTRAST = 1.0 / 255.0
 """A style image whose standard deviation is below this has no structure to paint with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the map of a tap a piece lies."""
-
-    rows: slice
-    columns: slice
-    size: tuple[int, int]
-    """Height and width of the whole map."""
-
-
-@dataclass(frozen=True, slots=True)
-class LossWeights:
-    """What each term counts in the total."""
-
-    content: float = 1.0
-    style: float = STYLE_FACTOR
-    total_variation: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LossTerms:
-    """The terms of the objective for each picture of a batch, not yet weighted."""
-
-    content: Tensor
-    """``(B,)``; C of the balanced objective."""
-    style: Tensor
-    """``(B,)``; S of the balanced objective."""
-    total_variation: Tensor
-    """``(B,)``."""
-    weights: LossWeights
-    style_share: Tensor | None = None
-    """What the style of each picture counts besides its weight, ``(B,)``; None for 1."""
-
-    def detach(self) -> LossTerms:
-        """Return the same values without their gradients."""
-        return LossTerms(
-            self.content.detach(),
-            self.style.detach(),
-            self.total_variation.detach(),
-            self.weights,
-            self.style_share,
-        )
-
-    @classmethod
-    def join(cls, parts: Sequence[LossTerms]) -> LossTerms:
-        """Put the terms of several parts of a batch together, in order."""
-        if len(parts) == 1:
-            return parts[0]
-        shares = [part.style_share for part in parts if part.style_share is not None]
-        return cls(
-            torch.cat([part.content for part in parts]),
-            torch.cat([part.style for part in parts]),
-            torch.cat([part.total_variation for part in parts]),
-            parts[0].weights,
-            torch.cat(shares) if shares else None,
-        )
-
-    @property
-    def total(self) -> Tensor:
-        """The weighted sum, averaged over the batch: what is minimised."""
-        return self.per_picture.mean()
-
-    @property
-    def per_picture(self) -> Tensor:
-        """The weighted sum for each picture, ``(B,)``."""
-        style = self.style if self.style_share is None else self.style_share * self.style
-        return (
-            self.weights.content * self.content
-            + self.weights.style * style
-            + self.weights.total_variation * self.total_variation
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -403,37 +331,6 @@ class PerceptualLoss(nn.Module):
         energies = torch.stack([energy(target) for target in targets])  # (taps, K)
         energies = torch.maximum(energies, ENERGY_FLOOR * energies.amax(0, keepdim=True))
         return nn.ModuleList(map(StyleLoss, targets, energies))
-
-
-def features_at(encoder: VGG19, image: Tensor, taps: Sequence[Tap]) -> dict[Tap, Tensor]:
-    """Return the activations at each tap, ``(B, N, h, w)``: one pass for each scale.
-
-    Args:
-        encoder: VGG-19 or a narrow one.
-        image: RGB in [0, 1], ``(B, 3, H, W)``.
-        taps: Where.
-    """
-    found: dict[Tap, Tensor] = {}
-    reached = 1
-    for scale in sorted({tap.scale for tap in taps}):
-        layers = [tap.layer for tap in taps if tap.scale == scale]
-        image, reached = reduce_image(image, scale // reached), scale
-        activations = encoder(image, layers)
-        found |= {Tap(layer, scale): value for layer, value in activations.items()}
-    return found
-
-
-def positions_of(features: Tensor) -> int:
-    """Return M, height times width of a feature map ``(B, N, H, W)``."""
-    return features.shape[-2] * features.shape[-1]
-
-
-def reduce_image(image: Tensor, scale: int) -> Tensor:
-    """Average pixels in squares of ``scale``, a power of two; odd rests average what is there."""
-    while scale > 1:
-        image = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
-        scale //= 2
-    return image
 
 
 def _check_style(style: Tensor) -> None:

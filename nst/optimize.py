@@ -20,7 +20,8 @@ from nst.errors import InferenceError, UsageError
 from nst.footprint import check_memory, is_tiled
 from nst.guidance import Guides, objective_for
 from nst.lbfgs import LBFGS, broad_first
-from nst.losses import ContentTarget, LossTerms, PerceptualLoss
+from nst.loss_terms import LossTerms
+from nst.losses import ContentTarget, PerceptualLoss
 from nst.runtime import autocast, choose_precision, is_out_of_memory
 from nst.scales import check_coarsest, reduced, reduced_size, resized, scales_for
 from nst.tiled import TiledObjective

@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from nst.encoder import FIRST_OF_BLOCK
+from nst.features import Place, features_at
 from nst.functional import content_loss, total_variation_loss
-from nst.losses import LossTerms, PerceptualLoss, Place, features_at
+from nst.loss_terms import LossTerms
+from nst.losses import PerceptualLoss
 from nst.presets import Tap
 from nst.runtime import autocast
 

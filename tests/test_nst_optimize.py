@@ -17,7 +17,8 @@ import nst.lbfgs
 import nst.optimize
 from nst.config import OptimizeConfig
 from nst.errors import ImageError, InferenceError, UsageError
-from nst.losses import ContentTarget, LossTerms, PerceptualLoss
+from nst.loss_terms import LossTerms
+from nst.losses import ContentTarget, PerceptualLoss
 from nst.optimize import OptimizeRecord, optimize, phases
 from nst.runtime import choose_precision, precision_name
 from nst.scales import scales_for

@@ -306,7 +306,7 @@ def test_a_tally_counts_full_strength_alone(make_record: Callable[..., Any]) -> 
 
 @pytest.fixture
 def make_record() -> Callable[..., Any]:
-    from nst.losses import LossTerms, LossWeights
+    from nst.loss_terms import LossTerms, LossWeights
     from train.loop import StepRecord
 
     def make(style: list[float], which: list[int], share: list[float]) -> StepRecord:

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 import train.loop
 from nst.checkpoint import load_checkpoint
 from nst.errors import TrainingError
-from nst.losses import ContentTarget, LossTerms, PerceptualLoss
+from nst.loss_terms import LossTerms
+from nst.losses import ContentTarget, PerceptualLoss
 from nst.tensors import load_style
 from nst.weights import VGGWeights
 from train.cli import app

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from nst.functional import lattice_loss
-from nst.losses import LEAST_CONTRAST, LossTerms, PerceptualLoss
+from nst.loss_terms import LossTerms
+from nst.losses import LEAST_CONTRAST, PerceptualLoss
 from nst.noise import origin_of
 from nst.runtime import autocast, is_out_of_memory
 from nst.tensors import as_rgb
