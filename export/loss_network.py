@@ -20,8 +20,8 @@ from export.to_onnx import OPSET, quiet, strip
 from nst.contract import DIMENSIONS, INPUT
 from nst.encoder import VGG19
 from nst.errors import ParityError
+from nst.features import features_at, positions_of
 from nst.files import atomic_write
-from nst.losses import features_at, positions_of
 from nst.ort import create_session
 from nst.presets import PRESETS, Preset
 from nst.weights import VGGWeights, load_weights

@@ -151,7 +151,6 @@ def stylize(
         announce=say,
     )
     say(paint.session.describe_provider())
-    paint.session.announce = say
     jobs = place(
         found,
         output,

@@ -1,9 +1,11 @@
-"""Settings that every command shares that paints with a model. Imports nothing heavy."""
+"""Settings and arguments that commands share which paint with models. Imports nothing heavy."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+import typer
 
 from nst.settings import (
     LEAST_BRUSH,
@@ -14,6 +16,16 @@ from nst.settings import (
     Settings,
     setting,
 )
+
+Models = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="MODEL",
+        help="Style models, folders with some, or names of `nst models list`; without any all of"
+        " that list.",
+    ),
+]
+"""As ``infer.model_choice.models_in`` takes them."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 from nst.contract import ModelInfo
 from nst.errors import InferenceError
 from nst.image import fit_long_side
@@ -43,6 +47,53 @@ def check_memory(
         f"{name}: {width}x{height} px need {needed / 1e9:.1f} GB of memory,"
         f" {free / 1e9:.1f} GB are free, of which {USABLE:.0%} may be used; {advice}"
     )
+
+
+class Claims:
+    """The memory of runs in several threads: looked at and claimed in one step.
+
+    What a run has claimed it takes in its course, and then counts twice. So nobody is refused for
+    what others claim: who does not fit beside them waits until they are done.
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._claimed = 0
+
+    @contextmanager
+    def claim(
+        self, info: ModelInfo, height: int, width: int, *, name: str, give_back: Callable[[], None]
+    ) -> Iterator[None]:
+        """Hold the memory of a run while a block lasts.
+
+        Args:
+            info: The model.
+            height: Height that the network sees, px.
+            width: Width that the network sees, px.
+            name: What to call the picture.
+            give_back: Called where memory is short: lets go of what earlier runs left.
+
+        Raises:
+            InferenceError: It would not even fit alone; see ``check_memory``.
+        """
+        needed = needed_bytes(info, height, width)
+        with self._changed:
+            self._changed.wait_for(
+                lambda: not self._claimed or self._claimed + needed <= usable_bytes()
+            )
+            if not self._claimed:
+                try:
+                    check_memory(info, height, width, name=name)
+                except InferenceError:
+                    give_back()
+                    check_memory(info, height, width, name=name)
+            self._claimed += needed
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._claimed -= needed
+                self._changed.notify_all()
 
 
 def largest_size(info: ModelInfo, height: int, width: int, budget: int) -> int:

@@ -50,11 +50,6 @@ class Mixture:
     ground: NDArray[np.float32]
     regions: Sequence[Region] = ()
 
-    @property
-    def is_global(self) -> bool:
-        """Whether it is the same in all places."""
-        return len(self.ground) == 1 and not self.regions
-
     def with_style(self, style: str, styles: Sequence[str]) -> Mixture:
         """Return the same with another ground: one style everywhere, under the regions."""
         ground = np.zeros((1, len(styles) + 1), np.float32)
@@ -84,9 +79,7 @@ class Mixture:
             check_proportions(region.mask, region.name, height, width, name=name)
             weight = resize_image(region.mask, *cells).astype(np.float32) / 255
             mix = mix * (1 - weight) + region.shares[:, None, None] * weight
-        mix = mix * np.float32(strength)
-        mix[0] += np.float32(1 - strength)
-        return np.ascontiguousarray(mix[None], np.float32)
+        return lightened(mix, strength)
 
 
 def mixture_of(
@@ -96,6 +89,7 @@ def mixture_of(
     style: str | None = None,
     gradient: str | None = None,
     regions: Sequence[tuple[str | Path, str]] = (),
+    dashes: str = "--",
 ) -> Mixture | None:
     """Return the mixture that was asked for; None for a model of one style without controls.
 
@@ -105,13 +99,14 @@ def mixture_of(
         style: Names and shares as ``nst.recipe`` reads them.
         gradient: Styles from the left edge to the right one, separated by commas.
         regions: Mask files, white where a style shall be, and what is painted there.
+        dashes: Before the names of controls in an error; empty where they are no flags.
 
     Raises:
         UsageError: The model has no such style or control, or none was chosen of several.
         ImageError: A mask cannot be read.
     """
     if info.controls == "none":
-        _refuse_controls(info, model, style, gradient, regions)
+        _refuse_controls(info, model, style, gradient, regions, dashes)
         return None
     if style is not None and gradient is not None:
         raise UsageError("--style and --gradient exclude each other")
@@ -134,7 +129,7 @@ def mixture_of(
         rows = [np.interp(places, range(len(names)), channel) for channel in stops.T]
         ground, label = np.array(rows, np.float32).T, _label(stops.sum(0), info)
     elif style is not None:
-        shares = shares_of(style, "--style")
+        shares = shares_of(style, f"{dashes}style")
         ground, label = shares[None], _label(shares, info)
     elif regions:  # outside of them the photograph stays
         ground = np.eye(1, len(info.styles) + 1, dtype=np.float32)
@@ -143,9 +138,25 @@ def mixture_of(
         ground, label = np.array([[0, 1]], np.float32), info.styles[0]
     else:
         raise UsageError(
-            f"{model} has {len(info.styles)} styles, choose with --style: {', '.join(info.styles)}"
+            f"{model} has {len(info.styles)} styles, choose with {dashes}style:"
+            f" {', '.join(info.styles)}"
         )
     return Mixture(label=label, ground=ground, regions=found)
+
+
+def lightened(mix: NDArray[Any], strength: float) -> NDArray[np.float32]:
+    """Return shares, ``(K + 1, h, w)``, as a mix in which the photograph has what strength lacks.
+
+    Args:
+        mix: Shares, in each cell adding up to 1.
+        strength: 0, the photograph, to 1, the mix as it is.
+
+    Returns:
+        ``(1, K + 1, h, w)``.
+    """
+    mix = mix * np.float32(strength)
+    mix[0] += np.float32(1 - strength)
+    return np.ascontiguousarray(mix[None], np.float32)
 
 
 def original_share(mix: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -161,11 +172,14 @@ def _refuse_controls(
     style: str | None,
     gradient: str | None,
     regions: Sequence[tuple[str | Path, str]],
+    dashes: str,
 ) -> None:
     if style is not None:
-        shares = shares_named(style, info.styles, flag="--style", model=model)
+        shares = shares_named(style, info.styles, flag=f"{dashes}style", model=model)
         if shares[0] > 0:
-            raise UsageError(f"--style {style}: {model} has no run-time control; use --strength")
+            raise UsageError(
+                f"{dashes}style {style}: {model} has no run-time control; use {dashes}strength"
+            )
     if gradient is not None or regions:
         flag = "--gradient" if gradient is not None else "--region"
         raise UsageError(

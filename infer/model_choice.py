@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from infer.model_file import exported_in
 from nst.errors import UsageError
 from nst.model_entry import Entry
 from nst.recipe import ORIGINAL, shares_named
@@ -151,6 +152,36 @@ def model_with(wishes: Sequence[Wish], net: str | None, announce: Announce) -> s
     return first.name
 
 
+def models_in(
+    places: Sequence[str | Path], announce: Announce = lambda line: None
+) -> list[str | Path]:
+    """Return models: names of the registry, files, those in folders; without any the registry's.
+
+    Args:
+        places: What was typed, as strings; a path is never a name.
+        announce: Told where a file is called as a model is, and of a record that is damaged.
+
+    Returns:
+        Names as strings, files as paths.
+
+    Raises:
+        UsageError: There is none.
+    """
+    if not places:
+        known = [entry.name for entry in entries(announce)]
+        if not known:
+            raise UsageError(f"no MODEL is given, and of the registry {listed([])}")
+        return [*known]
+    found: list[str | Path] = []
+    for place in places:
+        model = chosen(place, announce) if isinstance(place, str) else place
+        is_folder = isinstance(model, Path) and model.is_dir()
+        found += exported_in(Path(model)) if is_folder else [model]
+    if not found:
+        raise UsageError(f"{', '.join(map(str, places))}: no model in it, *.onnx")
+    return found
+
+
 def _by_parts(wishes: Sequence[Wish], known: Sequence[Entry], where: str) -> list[Entry]:
     """Return the models that have styles with such words in their names.
 
@@ -182,7 +213,7 @@ def _is_model(text: str) -> bool:
         return True
     path = Path(text)
     if path.is_dir():
-        return any(path.glob("*.onnx"))
+        return bool(exported_in(path))
     if not path.is_file():  # of a pipe nothing may be read to find out; `-` is that for pictures
         return path.exists()
     try:

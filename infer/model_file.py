@@ -91,12 +91,17 @@ def exported_at(path: Path) -> Path:
     """
     if not path.is_dir():
         return path
-    files = sorted(path.glob("*.onnx"))
+    files = exported_in(path)
     if not files:
         raise ModelError(f"{path}: no model in this folder; `nst export` writes one from a run")
     if len(files) > 1:
         raise ModelError(f"{path}: {len(files)} models in this folder, such as {files[0].name}")
     return files[0]
+
+
+def exported_in(folder: Path) -> list[Path]:
+    """Return the ONNX files of a folder, by their names."""
+    return sorted(folder.glob("*.onnx"))
 
 
 def _read(path: Path) -> bytes:

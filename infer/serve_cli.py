@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from infer.config import Models
 from nst.errors import InferenceError, OutputError, UsageError
 from nst.files import describe
 from nst.settings import Provider, Settings, given_flags, setting, with_settings
@@ -58,14 +59,7 @@ class ServeConfig(Settings):
 @app.command()
 @with_settings(ServeConfig)
 def serve(
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="Style models, folders with some, or names of `nst models list`; without any all"
-            " of that list.",
-        ),
-    ] = None,
+    models: Models = None,
     write: Annotated[
         Path | None,
         typer.Option(
@@ -104,9 +98,9 @@ def serve(
     - `nst serve starry.onnx udnie.onnx --open`
     - `nst serve starry.onnx --write studio/`
     """
+    from infer.model_choice import models_in
     from infer.shelf import open_shelf
     from infer.static_folder import check_folder, write_folder
-    from infer.suggest import models_in
     from infer.web_runtime import cached_runtime, get_runtime
 
     if write is not None:
@@ -118,9 +112,9 @@ def serve(
     else:
         _check_access(settings)
         _check_packages()
-    shelf = open_shelf(models_in(models or (), say), settings.provider, threads=settings.threads)
-    for model in shelf:
-        model.session.announce = say
+    shelf = open_shelf(
+        models_in(models or (), say), settings.provider, threads=settings.threads, announce=say
+    )
     if write is not None:
         folder = get_runtime(runtime, announce=say, bars=progress)
         size = write_folder(write, shelf, folder, size=settings.size)

@@ -50,6 +50,8 @@ class Session:
         asked: What was asked for.
         reason: Why the provider is not the one that was wanted, or nothing.
         chain: What ONNX Runtime was told to run on; the CPU if not given.
+        threads: Of a run on the CPU; 0 leaves it to ONNX Runtime.
+        announce: Told in one line when what makes pictures in a row faster fails.
 
     Attributes:
         model: The file.
@@ -60,7 +62,6 @@ class Session:
         reason: Why it is not the one that was wanted, or nothing.
         has_texture: Whether the model has noise, whose amplitude can be set.
         rows: What makes pictures of one size in a row faster, on a device with its own memory.
-        announce: Told in one line what is amiss with that; nobody is, unless it is set.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class Session:
         reason: str = "",
         chain: Sequence[Any] = (providers.CPU,),
         threads: int = 0,
+        announce: Callable[[str], object] = lambda line: None,
     ) -> None:
         self._runtime = runtime
         self._chain = chain
@@ -84,7 +86,6 @@ class Session:
         self.obtained = _label(runtime)
         self.reason = reason
         self._last_shape: tuple[int, ...] = ()
-        self.announce: Callable[[str], object] = lambda line: None
         self.rows: Rows | None = None
         if self.obtained in providers.BOUND:
             self.rows = Rows(
@@ -93,7 +94,7 @@ class Session:
                 device=providers.BOUND[self.obtained],
                 chain=providers.of_fixed_size(chain),
                 has_texture=model.has_texture,
-                announce=lambda line: self.announce(f"{self.name} {line}"),
+                announce=lambda line: announce(f"{model.name} {line}"),
             )
 
     @property
@@ -282,7 +283,11 @@ class Session:
 
 
 def open_session(
-    model: str | Path | bytes, provider: Provider = "auto", *, threads: int = 0
+    model: str | Path | bytes,
+    provider: Provider = "auto",
+    *,
+    threads: int = 0,
+    announce: Callable[[str], object] = lambda line: None,
 ) -> Session:
     """Check a model file and load it. ONNX Runtime's own log is silenced, for the whole process.
 
@@ -291,6 +296,7 @@ def open_session(
         provider: Where to run. ``auto`` asks for the best that ONNX Runtime lists and takes the CPU
             where that cannot be had; a provider that is named is obtained or refused.
         threads: Of a run on the CPU; 0 leaves it to ONNX Runtime, one for each core.
+        announce: Told in one line what is amiss, with the file now and with the session later.
 
     Raises:
         ModelError: The file is no style model that follows the contract.
@@ -300,6 +306,11 @@ def open_session(
     listed = onnxruntime.get_available_providers()
     name = providers.choose(provider, listed)
     checked = read_model(model)
+    if not checked.is_sealed:
+        announce(
+            f"{checked.name} carries no hash of itself, as older exports: damage would go"
+            " unnoticed; export it again with `nst export`"
+        )
     chain = providers.with_options(name, listed, checked)
     missing = load_cuda_libraries() if providers.needs_cuda(name) else ""
     error_words = ""
@@ -314,12 +325,22 @@ def open_session(
         except RUNTIME_ERRORS as again:
             raise ModelError(f"{checked.name} cannot be loaded: {words_of(again)}") from None
     obtained, reason = _label(runtime), missing or error_words
+    asked = "auto"
     if provider == "auto":
         reason = providers.why_no_better(obtained, name, listed, reason)
-        return Session(runtime, checked, asked="auto", reason=reason, chain=chain, threads=threads)
-    if obtained != LABELS[name]:
+    elif obtained != LABELS[name]:
         raise providers.refusal(provider, obtained, providers.why_not(name, reason))
-    return Session(runtime, checked, asked=obtained, chain=chain, threads=threads)
+    else:
+        asked, reason = obtained, ""
+    return Session(
+        runtime,
+        checked,
+        asked=asked,
+        reason=reason,
+        chain=chain,
+        threads=threads,
+        announce=announce,
+    )
 
 
 def _run_once(graph: bytes, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:

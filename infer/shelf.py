@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from infer.memory import check_memory
+from infer.memory import Claims
 from infer.session import Session, open_session
 from nst.contract import joint_name
-from nst.errors import InferenceError, UsageError
+from nst.errors import UsageError
 from nst.image import encode_image, fit_short_side, load_image, resize_image
 from nst.samples import photographs
 from nst.settings import Provider
@@ -35,6 +36,8 @@ class Model:
     session: Session
     thumbnails: tuple[bytes, ...]
     """A JPEG for each style."""
+    claims: Claims
+    """What is painted with at this moment; one for all models of a shelf."""
 
     @property
     def styles(self) -> tuple[str, ...]:
@@ -55,15 +58,19 @@ class Model:
             InferenceError: It is too large for the free memory, or the run failed.
             UsageError: The mix does not suit the model.
         """
-        if not self.session.has_own_memory:
-            height, width, _ = rgb.shape
-            try:
-                check_memory(self.session.info, height, width, name="the picture")
-            except InferenceError:
-                self.session.give_memory_back()  # taken by pictures of another size
-                check_memory(self.session.info, height, width, name="the picture")
-        painted: NDArray[np.uint8] = self.session.run(rgb[None], mix=mix, texture=texture)[0]
+        with nullcontext() if self.session.has_own_memory else self._claim(*rgb.shape[:2]):
+            painted: NDArray[np.uint8] = self.session.run(rgb[None], mix=mix, texture=texture)[0]
         return painted
+
+    def _claim(self, height: int, width: int) -> AbstractContextManager[None]:
+        """Hold the memory that a painting takes."""
+        return self.claims.claim(
+            self.session.info,
+            height,
+            width,
+            name="the picture",
+            give_back=self.session.give_memory_back,  # taken by pictures of another size
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return what the page must know, as JSON can hold it; addresses are relative."""
@@ -112,7 +119,11 @@ class Shelf:
 
 
 def open_shelf(
-    paths: Sequence[str | Path], provider: Provider = "auto", *, threads: int = 0
+    paths: Sequence[str | Path],
+    provider: Provider = "auto",
+    *,
+    threads: int = 0,
+    announce: Callable[[str], object] = lambda line: None,
 ) -> Shelf:
     """Load models and paint their thumbnails.
 
@@ -121,6 +132,7 @@ def open_shelf(
             apart by a number.
         provider: Where they run.
         threads: Of a run on the CPU; 0 leaves it to ONNX Runtime.
+        announce: Told in one line what is amiss with a model.
 
     Raises:
         ModelError: A file is no style model.
@@ -131,11 +143,13 @@ def open_shelf(
     left = (width - THUMBNAIL_PX) // 2
     square = resize_image(sample, height, width)[:THUMBNAIL_PX, left : left + THUMBNAIL_PX]
     models: list[Model] = []
+    claims = Claims()
     for path in paths:
-        session = open_session(path, provider, threads=threads)
+        session = open_session(path, provider, threads=threads, announce=announce)
         stem = path if isinstance(path, str) else path.stem
         name = registry_name(stem, taken={model.name for model in models})
-        models.append(Model(name, session.model.data, session, _thumbnails(session, square)))
+        thumbnails = _thumbnails(session, square)
+        models.append(Model(name, session.model.data, session, thumbnails, claims))
     return Shelf(models)
 
 

@@ -110,12 +110,7 @@ class Stylizer:
         self.strength = strength
         self.max_pixels = max_pixels
         self.texture = texture
-        self.session: Session = open_session(model, provider, threads=threads)
-        if not self.session.model.is_sealed:
-            announce(
-                f"{self.session.name} carries no hash of itself, as older exports: damage would go"
-                " unnoticed; export it again with `nst export`"
-            )
+        self.session: Session = open_session(model, provider, threads=threads, announce=announce)
         self.painter = Painter(self.session, tile=tile, announce=announce)
         if texture != 1 and not self.session.has_texture:
             raise UsageError(

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +14,6 @@ from nst.contract import ModelInfo
 from nst.critic import LEAST_PX, Critic, Sketch, Verdict, judge
 from nst.errors import ImageError, UsageError
 from nst.image import fit_long_side, resize_image
-from nst.registry import chosen, entries, listed
 
 THUMBNAIL_PX = 320
 """Long side at which styles are tried."""
@@ -118,33 +116,3 @@ def contact_sheet(
         sheet.paste(Image.fromarray(resize_image(rgb, height, width)), (left, top))
         draw.text((left, top + height + 3), label, fill="black")
     return np.array(sheet)
-
-
-def models_in(
-    places: Sequence[str | Path], announce: Callable[[str], object] = lambda line: None
-) -> list[str | Path]:
-    """Return models: names of the registry, files, those in folders; without any the registry's.
-
-    Args:
-        places: What was typed, as strings; a path is never a name.
-        announce: Told where a file is called as a model is, and of a record that is damaged.
-
-    Returns:
-        Names as strings, files as paths.
-
-    Raises:
-        UsageError: There is none.
-    """
-    if not places:
-        known = [entry.name for entry in entries(announce)]
-        if not known:
-            raise UsageError(f"no MODEL is given, and of the registry {listed([])}")
-        return [*known]
-    found: list[str | Path] = []
-    for place in places:
-        model = chosen(place, announce) if isinstance(place, str) else place
-        is_folder = isinstance(model, Path) and model.is_dir()
-        found += sorted(Path(model).glob("*.onnx")) if is_folder else [model]
-    if not found:
-        raise UsageError(f"{', '.join(map(str, places))}: no model in it, *.onnx")
-    return found

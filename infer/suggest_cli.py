@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from infer.config import Models
 from nst.errors import UsageError
 from nst.settings import Provider
 from nst.terminal import result, result_json, say
@@ -17,14 +18,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 @app.command()
 def suggest(
     photo: Annotated[Path, typer.Argument(help="The photograph.")],
-    models: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="MODEL",
-            help="Style models, folders with some, or names of `nst models list`; without any all"
-            " of that list.",
-        ),
-    ] = None,
+    models: Models = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", help="Contact sheet: all of them, the best first."),
@@ -42,8 +36,9 @@ def suggest(
 
     - `nst suggest photo.jpg models/ -o sheet.jpg`
     """
+    from infer.model_choice import models_in
     from infer.session import open_session
-    from infer.suggest import Adviser, contact_sheet, models_in, sketches_of
+    from infer.suggest import Adviser, contact_sheet, sketches_of
     from nst.image import check_output, load_image, save_image
 
     if output is not None:
@@ -51,7 +46,7 @@ def suggest(
     picture = load_image(photo)
     sessions = []
     for model in models_in(models or (), say):
-        session = open_session(model, provider)
+        session = open_session(model, provider, announce=say)
         try:
             sketches_of(session.info, session.name)
         except UsageError as error:  # one of many must not spoil the rest

@@ -110,9 +110,9 @@ def webcam(
         style=settings.style,
         gradient=settings.gradient,
         texture=settings.texture,
+        announce=say,
     )
     say(paint.session.describe_provider())
-    paint.session.announce = say
     with closing(Camera(settings.camera, width=settings.width, height=settings.height)) as camera:
         say(_describe(camera.name, camera.size, settings))
         first = _warm_up(paint, camera.size)

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from infer.mixture import lightened, mixture_of
 from infer.shelf import Model, Shelf
 from nst.color import blend, with_original_colors
 from nst.errors import UsageError
 from nst.image import encode_image, fit_long_side, resize_image
-from nst.recipe import shares_named
 from nst.settings import MOST_TEXTURE
 
 MOST_SIZE = 2048
@@ -162,34 +162,19 @@ def _mix(values: Mapping[str, Any], model: Model, strength: float) -> NDArray[np
         raise UsageError("style and mix exclude each other")
     if style is not None and not isinstance(style, str):
         raise UsageError("style must be a text, as in wave:0.7,scream:0.3")
-    if not model.session.has_mix:
-        if mix is not None:
-            raise UsageError(f"mix: {model.name} has one style and no run-time control")
-        shares = None if style is None else _shares(style, model)
-        if shares is not None and shares[0] > 0:
-            raise UsageError(f"style: {model.name} has no run-time control; use strength")
-        return None
-    if mix is not None:
-        grid = _grid(mix, model)
-    elif style is not None or len(model.styles) == 1:
-        grid = _shares(model.styles[0] if style is None else style, model)[:, None, None]
-    else:
-        raise UsageError(f"style: {model.name} has several, choose: {', '.join(model.styles)}")
-    total = grid.sum(0)
-    is_empty = total <= 0  # a cell of zeros is the photograph
-    grid = np.where(is_empty, 0, grid / np.where(is_empty, 1, total))
-    grid[0] += is_empty
-    grid *= strength
-    grid[0] += 1 - strength
-    return np.ascontiguousarray(grid[None], np.float32)
-
-
-def _shares(style: str, model: Model) -> NDArray[np.float64]:
-    return shares_named(style, model.styles, flag="style", model=model.name).astype(np.float64)
+    info = model.session.info
+    if mix is None:
+        mixture = mixture_of(info, model=model.name, style=style, dashes="")
+        if mixture is None:
+            return None
+        return mixture.grid(1, 1, strength=strength, name="the picture")
+    if info.controls == "none":
+        raise UsageError(f"mix: {model.name} has one style and no run-time control")
+    return lightened(_grid(mix, model), strength)
 
 
 def _grid(mix: object, model: Model) -> NDArray[np.float64]:
-    """Return the shares that a grid holds, ``(K + 1, h, w)``."""
+    """Return the shares that a grid holds, ``(K + 1, h, w)``, in each cell adding up to 1."""
     if not isinstance(mix, dict) or set(mix) != {"height", "width", "values"}:
         raise UsageError("mix must be an object of height, width and values")
     most = MOST_CELLS if model.session.info.controls == "regional" else 1
@@ -203,4 +188,7 @@ def _grid(mix: object, model: Model) -> NDArray[np.float64]:
         is_number = isinstance(number, int | float) and not isinstance(number, bool)
         if not is_number or not 0 <= number <= 1e6 or not math.isfinite(number):
             raise UsageError("mix: values must be numbers from 0 to 1000000")
-    return np.array(numbers, np.float64).reshape(planes, height, width)
+    grid: NDArray[np.float64] = np.array(numbers, np.float64).reshape(planes, height, width)
+    grid[0] += grid.sum(0) <= 0  # a cell of zeros is the photograph
+    grid /= grid.sum(0)
+    return grid

@@ -16,8 +16,8 @@ from nst.errors import ImageError, UsageError
 from nst.guidance import Guides
 from nst.image import Picture, fit_long_side, load_image, resize_image
 from nst.masks import check_proportions, load_mask
-from nst.optimize import LEAST_PX
 from nst.runtime import choose_device
+from nst.scales import LEAST_PX
 from nst.tensors import load_style, to_tensor, to_uint8
 
 

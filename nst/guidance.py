@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from nst.config import ObjectiveConfig
-from nst.losses import PerceptualLoss, Place
+from nst.features import Place
+from nst.losses import PerceptualLoss
 from nst.presets import Tap, preset_of
 from nst.weights import VGGWeights
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from nst.config import CONTENT_FLOOR, ENERGY_FLOOR, STYLE_FACTOR, ObjectiveConfig
 from nst.encoder import VGG19
 from nst.errors import ImageError
+from nst.features import Place, features_at, positions_of
 from nst.functional import (
     content_loss,
     energy,
@@ -24,85 +24,13 @@ from nst.functional import (
     style_loss,
     total_variation_loss,
 )
+from nst.loss_terms import LossTerms, LossWeights
 from nst.presets import PRESETS, Preset, Tap, preset_of
 from nst.settings import Weighting
 from nst.weights import VGGWeights
 
 LEAST_CONTRAST = 1.0 / 255.0
 """A style image whose standard deviation is below this has no structure to paint with."""
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where in the map of a tap a piece lies."""
-
-    rows: slice
-    columns: slice
-    size: tuple[int, int]
-    """Height and width of the whole map."""
-
-
-@dataclass(frozen=True, slots=True)
-class LossWeights:
-    """What each term counts in the total."""
-
-    content: float = 1.0
-    style: float = STYLE_FACTOR
-    total_variation: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class LossTerms:
-    """The terms of the objective for each picture of a batch, not yet weighted."""
-
-    content: Tensor
-    """``(B,)``; C of the balanced objective."""
-    style: Tensor
-    """``(B,)``; S of the balanced objective."""
-    total_variation: Tensor
-    """``(B,)``."""
-    weights: LossWeights
-    style_share: Tensor | None = None
-    """What the style of each picture counts besides its weight, ``(B,)``; None for 1."""
-
-    def detach(self) -> LossTerms:
-        """Return the same values without their gradients."""
-        return LossTerms(
-            self.content.detach(),
-            self.style.detach(),
-            self.total_variation.detach(),
-            self.weights,
-            self.style_share,
-        )
-
-    @classmethod
-    def join(cls, parts: Sequence[LossTerms]) -> LossTerms:
-        """Put the terms of several parts of a batch together, in order."""
-        if len(parts) == 1:
-            return parts[0]
-        shares = [part.style_share for part in parts if part.style_share is not None]
-        return cls(
-            torch.cat([part.content for part in parts]),
-            torch.cat([part.style for part in parts]),
-            torch.cat([part.total_variation for part in parts]),
-            parts[0].weights,
-            torch.cat(shares) if shares else None,
-        )
-
-    @property
-    def total(self) -> Tensor:
-        """The weighted sum, averaged over the batch: what is minimised."""
-        return self.per_picture.mean()
-
-    @property
-    def per_picture(self) -> Tensor:
-        """The weighted sum for each picture, ``(B,)``."""
-        style = self.style if self.style_share is None else self.style_share * self.style
-        return (
-            self.weights.content * self.content
-            + self.weights.style * style
-            + self.weights.total_variation * self.total_variation
-        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -309,25 +237,14 @@ class PerceptualLoss(nn.Module):
         style_share: Tensor | None = None,
     ) -> LossTerms:
         """Measure outputs whose features, at all taps of the preset, are known already."""
-        tap = self.preset.content
-        content_features = self.encoder.compared(features[tap], tap.layer)
-        style = self.style_errors(features, which)  # (taps, B)
-        if self.weighting == "balanced":
-            content = relative_error(content_features, target.features, target.energy)
-            style = style.mean(0)
-        else:
-            content = content_loss(content_features, target.features)
-            style = style.sum(0)
-        variation = total_variation_loss(output)
-        return LossTerms(content, style, variation, self.weights, style_share)
-
-    def style_errors(self, features: Mapping[Tap, Tensor], which: Tensor | None) -> Tensor:
-        """Return the error of each picture at each tap of the preset, ``(taps, B)``."""
-        errors = []
-        for tap, loss in zip(self.preset.style, self.style_losses, strict=True):
+        grams = {}
+        for tap in self.preset.style:
             gram, positions = self.gram_sum(features[tap], tap)
-            errors.append(self.style_error(loss, gram / positions, which))
-        return torch.stack(errors)
+            grams[tap] = gram / positions
+        tap = self.preset.content
+        content = content_loss(self.encoder.compared(features[tap], tap.layer), target.features)
+        variation = total_variation_loss(output)
+        return self.from_sums(grams, content, target.energy, variation, which, style_share)
 
     def gram_sum(
         self, features: Tensor, tap: Tap, place: Place | None = None
@@ -346,23 +263,29 @@ class PerceptualLoss(nn.Module):
     def from_sums(
         self,
         grams: Mapping[Tap, Tensor],
-        content_error: Tensor,
+        content: Tensor,
         content_energy: Tensor,
         variation: Tensor,
+        which: Tensor | None = None,
+        style_share: Tensor | None = None,
     ) -> LossTerms:
-        """Return the terms of one picture from what was summed up over its pieces.
+        """Return the terms from what may have been summed up over the pieces of a picture.
 
         Args:
-            grams: Of every style tap, divided by positions.
-            content_error: sum (F - P)^2, ``(1,)``.
-            content_energy: As ``content_energy`` returns it, ``(1,)``.
-            variation: Total variation, ``(1,)``.
+            grams: Of every style tap, divided by positions, each ``(B, N, N)``.
+            content: ``nst.functional.content_loss``, ``(B,)``.
+            content_energy: As ``content_energy`` returns it, ``(B,)``.
+            variation: Total variation, ``(B,)``.
+            which: See ``forward``.
+            style_share: See ``forward``.
         """
         pairs = zip(self.preset.style, self.style_losses, strict=True)
-        style = torch.stack([self.style_error(loss, grams[tap]) for tap, loss in pairs])
+        style = torch.stack([self.style_error(loss, grams[tap], which) for tap, loss in pairs])
         if self.weighting == "balanced":
-            return LossTerms(content_error / content_energy, style.mean(0), variation, self.weights)
-        return LossTerms(0.5 * content_error, style.sum(0), variation, self.weights)
+            content, style = 2 * content / content_energy, style.mean(0)
+        else:
+            style = style.sum(0)
+        return LossTerms(content, style, variation, self.weights, style_share)
 
     def style_error(self, loss: nn.Module, gram: Tensor, which: Tensor | None = None) -> Tensor:
         """Return the error of each picture at one tap, ``(B,)``, from divided Gram matrices."""
@@ -408,37 +331,6 @@ class PerceptualLoss(nn.Module):
         energies = torch.stack([energy(target) for target in targets])  # (taps, K)
         energies = torch.maximum(energies, ENERGY_FLOOR * energies.amax(0, keepdim=True))
         return nn.ModuleList(map(StyleLoss, targets, energies))
-
-
-def features_at(encoder: VGG19, image: Tensor, taps: Sequence[Tap]) -> dict[Tap, Tensor]:
-    """Return the activations at each tap, ``(B, N, h, w)``: one pass for each scale.
-
-    Args:
-        encoder: VGG-19 or a narrow one.
-        image: RGB in [0, 1], ``(B, 3, H, W)``.
-        taps: Where.
-    """
-    found: dict[Tap, Tensor] = {}
-    reached = 1
-    for scale in sorted({tap.scale for tap in taps}):
-        layers = [tap.layer for tap in taps if tap.scale == scale]
-        image, reached = reduce_image(image, scale // reached), scale
-        activations = encoder(image, layers)
-        found |= {Tap(layer, scale): value for layer, value in activations.items()}
-    return found
-
-
-def positions_of(features: Tensor) -> int:
-    """Return M, height times width of a feature map ``(B, N, H, W)``."""
-    return features.shape[-2] * features.shape[-1]
-
-
-def reduce_image(image: Tensor, scale: int) -> Tensor:
-    """Average pixels in squares of ``scale``, a power of two; odd rests average what is there."""
-    while scale > 1:
-        image = F.avg_pool2d(image, 2, ceil_mode=True, count_include_pad=False)
-        scale //= 2
-    return image
 
 
 def _check_style(style: Tensor) -> None:

@@ -14,24 +14,21 @@ from typing import Protocol
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from nst.config import OptimizeConfig
 from nst.errors import InferenceError, UsageError
 from nst.footprint import check_memory, is_tiled
 from nst.guidance import Guides, objective_for
 from nst.lbfgs import LBFGS, broad_first
-from nst.losses import ContentTarget, LossTerms, PerceptualLoss
+from nst.loss_terms import LossTerms
+from nst.losses import ContentTarget, PerceptualLoss
 from nst.runtime import autocast, choose_precision, is_out_of_memory
+from nst.scales import check_coarsest, reduced, reduced_size, resized, scales_for
 from nst.tiled import TiledObjective
 from nst.weights import VGGWeights
 
 WINDOW = 10
 """Iterations over which the relative change is taken."""
-COARSE_PX = 512
-"""Without a number of scales the coarsest long side is at most this."""
-LEAST_PX = 16
-"""Of a picture with a shorter side nothing is left in the deeper layers of the presets."""
 EARLY_TOLERANCE = 5e-3
 """The first, rougher half ends early when so little is gained over ``WINDOW`` iterations."""
 NOISE_MEAN, NOISE_DEVIATION = 0.5, 0.15
@@ -89,7 +86,7 @@ def optimize(
     styles = [styles] if isinstance(styles, Tensor) else styles
     style = min(styles, key=lambda image: min(image.shape[-2:]))
     scales = config.scales or scales_for(photograph.shape[-2:], style.shape[-2:])
-    _check_coarsest(scales, {"photograph": photograph, "style image": style})
+    check_coarsest(scales, {"photograph": photograph, "style image": style})
     if guides is None and len(styles) > 1:
         guides = Guides([1.0] * len(styles))
     masks = 0 if guides is None else guides.mask_count
@@ -97,9 +94,9 @@ def optimize(
     image = _first_image(photograph, 2 ** (scales - 1), config, start)
     for scale in range(1, scales + 1):
         is_full, factor = False, 2 ** (scales - scale)
-        photo_now = _reduce(photograph, factor)
+        photo_now = reduced(photograph, factor)
         try:
-            styles_now = [_reduce(image, factor) for image in styles]
+            styles_now = [reduced(image, factor) for image in styles]
             criterion = objective_for(weights, styles_now, config, guides)
             image = resized(image, photo_now.shape[-2], photo_now.shape[-1])
             for record in _one_scale(image, photo_now, criterion, config, scale, scales):
@@ -319,55 +316,10 @@ def _first_image(
         return photograph
     if config.init == "noise":
         # In the coarsest size: noise that is reduced is averaged to a flat grey.
-        shape = (1, 3, *_reduced(photograph, factor))
+        shape = (1, 3, *reduced_size(photograph, factor))
         generator = torch.Generator().manual_seed(config.seed)
         noise = torch.randn(shape, generator=generator).to(photograph.device)
         return (NOISE_MEAN + NOISE_DEVIATION * noise).clamp(0, 1)
     if start is None:
         raise UsageError(f"--init must be content, noise or a picture file, got {config.init}")
     return start.to(photograph.device)
-
-
-def scales_for(photograph: Sequence[int], style: Sequence[int]) -> int:
-    """Return how many sizes lead to a photograph from a long side of at most ``COARSE_PX``.
-
-    Each is twice the last. A long and narrow photograph and a small style image, which is reduced
-    along with it, get fewer, so that the short sides keep ``LEAST_PX``.
-
-    Args:
-        photograph: Height and width, px.
-        style: Height and width, px.
-    """
-    long_side, short_side, scales = max(photograph), min(*photograph, *style), 1
-    while long_side > COARSE_PX and short_side >= 2 * LEAST_PX:
-        long_side, short_side = (long_side + 1) // 2, short_side // 2
-        scales += 1
-    return scales
-
-
-def _check_coarsest(scales: int, pictures: dict[str, Tensor]) -> None:
-    for name, picture in pictures.items():
-        if scales > 1 and min(picture.shape[-2:]) < LEAST_PX * 2 ** (scales - 1):
-            raise UsageError(
-                f"--scales {scales}: the {name} ({picture.shape[-1]}x{picture.shape[-2]} px) would"
-                f" begin with less than {LEAST_PX} px; give fewer or a bigger picture"
-            )
-
-
-def _reduced(image: Tensor, factor: int) -> tuple[int, int]:
-    height, width = image.shape[-2:]
-    return max(1, round(height / factor)), max(1, round(width / factor))
-
-
-def _reduce(image: Tensor, factor: int) -> Tensor:
-    return resized(image, *_reduced(image, factor))
-
-
-def resized(image: Tensor, height: int, width: int) -> Tensor:
-    """Return a picture in another size, ``(1, 3, H, W)``, within [0, 1]."""
-    if image.shape[-2:] == (height, width):
-        return image
-    scaled = F.interpolate(
-        image, (height, width), mode="bicubic", antialias=True, align_corners=False
-    )
-    return scaled.clamp(0, 1)

@@ -118,6 +118,12 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(mmap_max, 0)) and bool(mallopt(trim_threshold, 2**31 - 1))
 
 
+def wait_for(device: torch.device) -> None:
+    """Wait until a device has done all that it was given: CUDA works on while the program does."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error of torch says that the memory is too small, on whichever device."""
     is_named_so = isinstance(error, torch.OutOfMemoryError | MemoryError)

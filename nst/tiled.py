@@ -15,8 +15,10 @@ import torch
 from torch import Tensor
 
 from nst.encoder import FIRST_OF_BLOCK
-from nst.functional import total_variation_loss
-from nst.losses import LossTerms, PerceptualLoss, Place, features_at
+from nst.features import Place, features_at
+from nst.functional import content_loss, total_variation_loss
+from nst.loss_terms import LossTerms
+from nst.losses import PerceptualLoss
 from nst.presets import Tap
 from nst.runtime import autocast
 
@@ -107,17 +109,17 @@ class TiledObjective:
         return {tap: _cut(values, piece, stride_of(tap)) for tap, values in found.items()}
 
     def _sums(self, image: Tensor) -> tuple[dict[Tap, Sum], Tensor]:
-        """Return the Gram matrices of all taps, and the squared error of the content."""
+        """Return the Gram matrices of all taps, and the content loss."""
         sums: dict[Tap, Sum] = {}
-        error = image.new_zeros(())
+        content = image.new_zeros(())
         for scale, pieces in self._pieces.items():
             for number, piece in enumerate(pieces):
                 found = self._features(image[..., *piece.seen], piece, scale)
                 for tap, (gram, positions) in self._grams(found, piece).items():
                     before, count = sums.get(tap, (0.0, 0.0))
                     sums[tap] = before + gram, count + positions
-                error += self._content_error(found, number)
-        return sums, error
+                content += self._content_loss(found, number)
+        return sums, content
 
     def _grams(self, found: dict[Tap, Tensor], piece: Piece) -> dict[Tap, Sum]:
         """Return the sums over a piece, for the style taps among its features."""
@@ -127,23 +129,23 @@ class TiledObjective:
             if tap in self.criterion.preset.style
         }
 
-    def _content_error(self, found: dict[Tap, Tensor], number: int) -> Tensor:
+    def _content_loss(self, found: dict[Tap, Tensor], number: int) -> Tensor:
         tap = self.criterion.preset.content
         if tap not in found:
             return torch.zeros(())
         content = self.criterion.encoder.compared(found[tap], tap.layer)
-        return (content.float() - self._target[number].float()).square().sum()
+        return content_loss(content, self._target[number]).sum()
 
     def _terms(
         self, image: Tensor, sums: dict[Tap, Sum], content: Tensor
     ) -> tuple[LossTerms, dict[Tap, Tensor], Tensor]:
-        """Return the terms, and what each Gram matrix and the content error count in J."""
+        """Return the terms, and what each Gram matrix and the content loss count in J."""
         leaves = {tap: gram.detach().requires_grad_(True) for tap, (gram, _) in sums.items()}
-        error = content.detach().requires_grad_(True)
+        content = content.detach().requires_grad_(True)
         divided = {tap: leaf / sums[tap][1] for tap, leaf in leaves.items()}
         variation = total_variation_loss(image).detach()
-        terms = self.criterion.from_sums(divided, error[None], self._energy, variation)
-        found = torch.autograd.grad(terms.total, [*leaves.values(), error])
+        terms = self.criterion.from_sums(divided, content[None], self._energy, variation)
+        found = torch.autograd.grad(terms.total, [*leaves.values(), content])
         return terms, dict(zip(leaves, found[:-1], strict=True)), found[-1]
 
     def _gradient(
@@ -154,7 +156,7 @@ class TiledObjective:
             for number, piece in enumerate(pieces):
                 crop = image[..., *piece.seen].detach().requires_grad_(True)
                 found = self._features(crop, piece, scale)
-                value = along_content * self._content_error(found, number)
+                value = along_content * self._content_loss(found, number)
                 for tap, (gram, _) in self._grams(found, piece).items():
                     value = value + (along_grams[tap] * gram).sum()
                 (part,) = torch.autograd.grad(value, crop)

@@ -189,8 +189,8 @@ def test_the_provider_line_tells_of_a_failure(
     invert_model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By hand: the reason is said once, with the model's name, and stands in the line after."""
-    session, said = open_session(invert_model, "cpu"), list[str]()
-    session.announce = said.append
+    said: list[str] = []
+    session = open_session(invert_model, "cpu", announce=said.append)
 
     def fail(*arguments: Any, **options: Any) -> Any:
         raise RuntimeError("no graph")

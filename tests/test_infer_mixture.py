@@ -55,7 +55,6 @@ def left(tmp_path: Path) -> Path:
 
 def test_one_style_and_its_strength() -> None:
     found = mixture(style="wave")
-    assert found.is_global
     assert found.label == "great-wave"
     assert grid(found).tolist() == [[[0.0]], [[1.0]], [[0.0]]]
     assert grid(found, strength=0.25).tolist() == [[[0.75]], [[0.25]], [[0.0]]]
@@ -70,7 +69,6 @@ def test_a_fusion() -> None:
 
 def test_a_gradient_is_pure_at_both_edges() -> None:
     found = mixture(gradient="wave,scream")
-    assert not found.is_global
     mix = grid(found)
     assert mix[:, 0, 0].tolist() == [0, 1, 0]
     assert mix[:, 0, -1].tolist() == [0, 0, 1]

@@ -12,12 +12,11 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 
-from infer.model_choice import model_and_inputs, model_of, wishes_of
+from infer.model_choice import model_and_inputs, model_of, models_in, wishes_of
 from infer.model_file import read_model
 from infer.session import open_session
 from infer.shelf import open_shelf
 from infer.stylizer import Stylizer
-from infer.suggest import models_in
 from nst import registry
 from nst.errors import ModelError, UsageError
 from nst.registry import named

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from export.to_onnx import export_network
+from infer.model_choice import models_in
 from infer.session import open_session
 from infer.stylizer import Stylizer
-from infer.suggest import Adviser, Suggestion, contact_sheet, models_in
+from infer.suggest import Adviser, Suggestion, contact_sheet
 from infer.suggest_cli import app
 from nst.critic import Critic, Sketch, judge
 from nst.dimensions import SwiftDimensions

@@ -16,11 +16,14 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, numpy_helper
+from PIL import Image
 
 import infer.session
 from infer.model_file import read_model
 from infer.session import open_session
+from nst.cli import main
 from nst.errors import ModelError
 from nst.seal import KEY, MARK, sealed, unsealed
 
@@ -144,6 +147,38 @@ def test_files_from_before_are_read_and_said(model: ModelProto) -> None:
     assert "export it again" in said[0]
     Stylizer(sealed(model), provider="cpu", announce=said.append)
     assert len(said) == 1
+
+
+SAYS_SO = {
+    "stylize": ("stylize", "old.onnx", "photo.png"),
+    "webcam": ("webcam", "old.onnx", "--camera", "no camera"),
+    "suggest": ("suggest", "photo.png", "old.onnx"),
+    "serve": ("serve", "old.onnx", "--write", "studio", "--runtime", "none"),
+    "evaluate": (
+        *("evaluate", "old.onnx", "--style", "photo.png", "--loss-network", "compact"),
+        *("--card", "photo.png"),
+    ),
+}
+"""Commands that load a model file; all but the first end in an error right behind it."""
+
+
+@pytest.mark.parametrize("command", SAYS_SO)
+def test_every_command_says_that_a_file_is_from_before(
+    model: ModelProto,
+    command: str,
+    photo: NDArray[np.uint8],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("infer.window.check_display", lambda: None)
+    Path("old.onnx").write_bytes(model.SerializeToString())
+    Image.fromarray(photo).save("photo.png")
+    with pytest.raises(SystemExit):
+        main([*SAYS_SO[command], "--provider", "cpu"])
+    said = capsys.readouterr().err
+    assert said.count("old.onnx carries no hash of itself, as older exports") == 1
 
 
 EXTERNAL = {

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from nst.errors import WeightsError
 from nst.judge import PHOTO_PX, Score, fit_photograph, judge, mean_score
-from nst.losses import LossWeights, PerceptualLoss
+from nst.loss_terms import LossWeights
+from nst.losses import PerceptualLoss
 from nst.tensors import load_style, to_tensor, to_uint8
 from nst.weights import VGGWeights
 

@@ -20,7 +20,9 @@ from torch import Tensor
 from nst.config import ObjectiveConfig
 from nst.encoder import LAYERS
 from nst.errors import ImageError, UsageError, WeightsError
-from nst.losses import LossTerms, LossWeights, PerceptualLoss, reduce_image
+from nst.features import reduce_image
+from nst.loss_terms import LossTerms, LossWeights
+from nst.losses import PerceptualLoss
 from nst.presets import PRESETS, Preset, Tap, find_preset, parse_tap
 from nst.tensors import load_style
 from nst.weights import VGGWeights

@@ -17,9 +17,11 @@ import nst.lbfgs
 import nst.optimize
 from nst.config import OptimizeConfig
 from nst.errors import ImageError, InferenceError, UsageError
-from nst.losses import ContentTarget, LossTerms, PerceptualLoss
-from nst.optimize import OptimizeRecord, optimize, phases, scales_for
+from nst.loss_terms import LossTerms
+from nst.losses import ContentTarget, PerceptualLoss
+from nst.optimize import OptimizeRecord, optimize, phases
 from nst.runtime import choose_precision, precision_name
+from nst.scales import scales_for
 from nst.tensors import load_style, to_tensor
 from nst.weights import VGGWeights
 

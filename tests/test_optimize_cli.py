@@ -344,7 +344,7 @@ def test_a_stop_at_a_coarse_size_says_so(
         if next(is_first, False):
             signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(nst.image, "save_image", save_and_ask)
+    monkeypatch.setattr("nst.commands.painting.save_image", save_and_ask)
     out = tmp_path / "painted.png"
     code, stdout, stderr = nst_optimize(photo_file, "-o", out, "--scales", "2", "--save-every", "1")
     assert (code, stdout) == (130, "")
@@ -371,7 +371,7 @@ def test_a_signal_during_the_last_save_loses_nothing(
         signal.raise_signal(number)
         save(*arguments, **options)
 
-    monkeypatch.setattr(nst.image, "save_image", ask_and_save)
+    monkeypatch.setattr("nst.commands.painting.save_image", ask_and_save)
     out = tmp_path / "painted.png"
     code, stdout, stderr = nst_optimize(photo_file, "-o", out)
     assert (code, stdout) == (0, f"{out}\n")
@@ -455,7 +455,7 @@ def test_progress_counts_evaluations_by_their_pixels(
         shown.append(total or 0)
         return nullcontext(Bar())
 
-    monkeypatch.setattr("nst.commands.optimize.progress", bars)
+    monkeypatch.setattr("nst.commands.painting.progress", bars)
     out = tmp_path / "painted.png"
     assert nst_optimize(photo_file, "-o", out, "--scales", "2", "--optimizer", "adam")[0] == 0
     assert shown == [7.5, 0.25, 0.5, 0.75, 1, 1.25, 1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]

@@ -28,7 +28,8 @@ from nst.tensors import load_style
 from nst.weights import find_weights
 from train.config import TrainConfig
 from train.distributed import joined_ranks, parallelize
-from train.loop import Learner, backward, fit
+from train.learner import Learner
+from train.loop import backward, fit
 
 vgg, style, out = sys.argv[1:4]
 crops = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (10, 4, 64, 64, 3), np.uint8))

@@ -15,7 +15,8 @@ from nst.losses import PerceptualLoss
 from nst.tensors import load_style
 from nst.weights import VGGWeights
 from train.config import TrainConfig
-from train.loop import Learner, StepRecord, backward, compile_step, fit, learning_rate
+from train.learner import Learner
+from train.loop import StepRecord, backward, compile_step, fit, learning_rate
 from train.mixes import Mixes
 
 CPU = torch.device("cpu")

@@ -24,7 +24,7 @@ from nst.network import StyleNetwork
 from nst.weights import VGGWeights
 from train.cli import app
 from train.config import TrainConfig
-from train.loop import Learner
+from train.learner import Learner
 from train.mixes import FULL_STRENGTH, Draw, Mixes
 from train.records import Tally
 from train.run import Run, run_of
@@ -306,7 +306,7 @@ def test_a_tally_counts_full_strength_alone(make_record: Callable[..., Any]) -> 
 
 @pytest.fixture
 def make_record() -> Callable[..., Any]:
-    from nst.losses import LossTerms, LossWeights
+    from nst.loss_terms import LossTerms, LossWeights
     from train.loop import StepRecord
 
     def make(style: list[float], which: list[int], share: list[float]) -> StepRecord:

@@ -13,7 +13,7 @@ from nst.checkpoint import Checkpoint, load_checkpoint, load_newest
 from nst.errors import CheckpointError, NSTError, OutputError
 from nst.settings import from_toml
 from train.config import TrainConfig
-from train.loop import Learner
+from train.learner import Learner
 from train.records import save_loss_plot
 from train.run import (
     Run,

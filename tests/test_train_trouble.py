@@ -15,12 +15,14 @@ from numpy.typing import NDArray
 import train.loop
 from nst.checkpoint import load_checkpoint
 from nst.errors import TrainingError
-from nst.losses import ContentTarget, LossTerms, PerceptualLoss
+from nst.loss_terms import LossTerms
+from nst.losses import ContentTarget, PerceptualLoss
 from nst.tensors import load_style
 from nst.weights import VGGWeights
 from train.cli import app
 from train.config import TrainConfig
-from train.loop import Learner, backward, fit, learning_rate, training_step
+from train.learner import Learner
+from train.loop import backward, fit, learning_rate, training_step
 
 CPU = torch.device("cpu")
 SMALL = ("--width", "8", "--size", "64", "--batch", "1", "--style-size", "64", "--device", "cpu")

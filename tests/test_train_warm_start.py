@@ -20,7 +20,7 @@ from nst.nets import build_network
 from nst.seal import sealed
 from nst.transformer import TransformerNet
 from train.config import TrainConfig
-from train.loop import Learner
+from train.learner import Learner
 from train.run import Run
 from train.warm_start import start_from
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from train.loop import Learner
+from train.learner import Learner
 from train.preview import save_preview
 from train.records import Board, LogLine, append_line, save_loss_plot
 from train.run import Run

@@ -19,7 +19,7 @@ from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
 from nst.errors import NSTError, TrainingError, UsageError
-from train.loop import Learner
+from train.learner import Learner
 
 T = TypeVar("T")
 

@@ -7,8 +7,8 @@ nothing: the fused optimiser reads that as a flag on the device, and the record 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, cast
@@ -16,16 +16,14 @@ from typing import Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from nst.folding import norm_parameters
 from nst.functional import lattice_loss
-from nst.losses import LEAST_CONTRAST, LossTerms, PerceptualLoss
-from nst.nets import build_network
-from nst.network import StyleNetwork
+from nst.loss_terms import LossTerms
+from nst.losses import LEAST_CONTRAST, PerceptualLoss
 from nst.noise import origin_of
 from nst.runtime import autocast, is_out_of_memory
 from nst.tensors import as_rgb
-from train.config import ADDED_NORM_RATE, NORM_RATE, TrainConfig
-from train.mixes import Draw, Mixes
+from train.config import TrainConfig
+from train.learner import Learner
 from train.stability import stability_loss
 
 GREATEST_NORM = 1e5
@@ -51,116 +49,6 @@ class StepRecord:
     network that mixes several."""
     notes: tuple[str, ...] = ()
     """What a caller must say aloud."""
-
-
-@dataclass(eq=False)
-class Learner:
-    """What a training changes: the network, its optimiser and where it stands.
-
-    Attributes:
-        network: The image transformation network.
-        optimizer: Fused Adam over its parameters.
-        step: Steps done.
-        lattice_weight: Of ``nst.functional.lattice_loss``, beside the objective.
-        stability: Weight of ``train.stability.stability_loss``.
-        seed: Of the training.
-        rate_factor: What the learning rate is multiplied by; lowered after trouble.
-        micro_batch: Photographs that go through the network at once; None for the whole batch.
-        mixes: Which styles it is asked for, of a network that mixes several.
-        rank: Which of the processes this is that share a training.
-        ranks: How many they are.
-        skipped: See ``StepRecord``.
-        skipped_in_a_row: See ``StepRecord``.
-        parallel: The network as it is called; wrapped where several processes share a training.
-        drawn: What the last step was asked for, of a network that mixes several styles.
-    """
-
-    network: StyleNetwork
-    optimizer: torch.optim.Adam
-    lattice_weight: float = 0.0
-    stability: float = 0.0
-    seed: int = 0
-    step: int = 0
-    rate_factor: float = 1.0
-    micro_batch: int | None = None
-    mixes: Mixes | None = None
-    rank: int = 0
-    ranks: int = 1
-
-    def __post_init__(self) -> None:
-        device = next(self.network.parameters()).device
-        self.skipped = torch.zeros((), dtype=torch.int64, device=device)
-        self.skipped_in_a_row = torch.zeros((), dtype=torch.int64, device=device)
-        self.parallel: nn.Module = self.network
-        self.drawn: Draw | None = None
-
-    @classmethod
-    def new(
-        cls,
-        config: TrainConfig,
-        device: torch.device,
-        mixes: Mixes | None = None,
-        *,
-        learns_strength: bool = False,
-    ) -> Learner:
-        """Make a network with random weights from the seed, and its optimiser.
-
-        Where not all styles are drawn, only the norms of those that are can change; and with
-        ``learns_strength`` what all styles share of it for less than full strength.
-        """
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(config.seed)
-            network = build_network(config.dimensions, mixes.styles if mixes else 0)
-        network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        norm_rate = NORM_RATE
-        if mixes is not None and mixes.styles > len(mixes.drawn):
-            norm_rate = ADDED_NORM_RATE
-            rows = [1 + style for style in mixes.drawn]
-            _freeze_all_but(network, [0, *rows] if learns_strength else rows)
-        betas = (0.9, config.beta2)
-        factors = 1.0, config.norm_rate or norm_rate
-        groups = [
-            {"params": parameters, "factor": factor}
-            for names, factor in zip(_groups(network), factors, strict=True)
-            if (parameters := [network.get_parameter(name) for name in names])
-        ]
-        optimizer = torch.optim.Adam(groups, lr=0.0, betas=betas, fused=True)
-        return cls(
-            network,
-            optimizer,
-            config.lattice_weight,
-            config.stability,
-            seed=config.seed,
-            mixes=mixes,
-        )
-
-    @contextmanager
-    def rehearsal(self) -> Iterator[None]:
-        """Context whose steps are forgotten at its end; for a learner that has made none yet."""
-        weights = {name: value.clone() for name, value in self.network.state_dict().items()}
-        try:
-            yield
-        finally:
-            self.network.load_state_dict(weights)
-            self.optimizer.state.clear()
-            self.optimizer.zero_grad(set_to_none=True)
-            self.step, self.micro_batch = 0, None
-            self.skipped.zero_()
-            self.skipped_in_a_row.zero_()
-
-    def first_of_step(self, count: int) -> int:
-        """Return the number, in the whole training, of the first of this process's photographs."""
-        return (self.step * self.ranks + self.rank) * count
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Of the weights: float32, whatever the convolutions are computed in."""
-        return next(self.network.parameters()).dtype
-
-    @property
-    def parameter_names(self) -> list[str]:
-        """Names of the parameters that are learnt, in the order of the optimiser."""
-        return [name for names in _groups(self.network) for name in names]
 
 
 class RateConfig(Protocol):
@@ -313,27 +201,6 @@ def backward(
             (weighted.sum() / len(crops)).backward()  # type: ignore[no-untyped-call]
         parts.append(terms.detach())
     return LossTerms.join(parts)
-
-
-def _groups(network: StyleNetwork) -> tuple[list[str], list[str]]:
-    """Return the names of what is learnt: of convolutions, and of norms."""
-    norms = norm_parameters(network)
-    learnt = [name for name, p in network.named_parameters() if p.requires_grad]
-    return [n for n in learnt if n not in norms], [n for n in learnt if n in norms]
-
-
-def _freeze_all_but(network: StyleNetwork, rows: Sequence[int]) -> None:
-    """Let nothing learn but some rows of scales and shifts; the others keep every bit.
-
-    Adam leaves alone what has had no gradient from the start.
-    """
-    norms = norm_parameters(network)
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(name in norms)
-        if name in norms:
-            is_learnt = torch.zeros(len(parameter), 1, device=parameter.device)
-            is_learnt[list(rows)] = 1.0
-            parameter.register_hook(partial(torch.mul, is_learnt))  # type: ignore[no-untyped-call]
 
 
 def _has_structure(photographs: Tensor) -> Tensor:

@@ -41,7 +41,7 @@ from nst.errors import CheckpointError, OutputError
 from nst.files import atomic_write, describe
 from nst.settings import from_dict, to_toml
 from train.config import TrainConfig
-from train.loop import Learner
+from train.learner import Learner
 
 BEFORE_THEY_WERE_SETTINGS = {
     "beta2": 0.999,

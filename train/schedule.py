@@ -12,7 +12,8 @@ from torch import Tensor
 
 from nst.losses import PerceptualLoss
 from train.config import TrainConfig
-from train.loop import Learner, StepRecord, fit
+from train.learner import Learner
+from train.loop import StepRecord, fit
 
 CALIBRATION_STEPS = 8
 """Steps that are measured and forgotten."""

@@ -20,7 +20,8 @@ from train.data import Photographs
 from train.diary import Diary
 from train.distributed import Ranks, parallelize
 from train.feed import Feed
-from train.loop import Learner, StepRecord, compile_step, fit
+from train.learner import Learner
+from train.loop import StepRecord, compile_step, fit
 from train.preview import preview_strip
 from train.reading import Reading
 from train.records import LogLine, Stopwatch, Tally, elapsed_in

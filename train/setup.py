@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from nst.checkpoint import load_newest
-from nst.critic import Critic
-from nst.errors import CheckpointError, DataError, UsageError
+from nst.errors import CheckpointError, DataError
 from nst.files import sha256_of
 from nst.image import Picture
 from nst.loss_network import find_loss_network
@@ -24,11 +23,12 @@ from nst.losses import PerceptualLoss
 from nst.runtime import choose_device, choose_precision, precision_name, tune
 from nst.tensors import load_style
 from nst.weights import VGGWeights
+from train.cast import cast_of, known_by
 from train.config import TrainConfig
 from train.data import Photographs, joined_identity, open_photographs
 from train.distributed import Ranks
 from train.feed import Crops, Feed, open_feed
-from train.loop import Learner
+from train.learner import Learner
 from train.mixes import Mixes
 from train.reading import Reading
 from train.run import (
@@ -39,12 +39,11 @@ from train.run import (
     new_folder,
     restore,
     run_of,
-    style_name_of,
 )
 from train.schedule import CALIBRATION_STEPS, measure_once, measure_step, steps_within
 from train.session import PREVIEW_PHOTOGRAPHS, Session
 from train.sources import find_sources, places_of
-from train.warm_start import Trained, start_from, trained_at
+from train.warm_start import start_from
 
 
 def new_session(
@@ -77,11 +76,11 @@ def new_session(
     Raises:
         NSTError: An input cannot be used; no folder was made.
     """
-    cast = _cast_of(styles, config, reading.announce, adds=adds)
+    cast = cast_of(styles, config, reading.announce, adds=adds)
     if cast.trained and finds_net:
         config = config.replace(net=cast.trained.network.dimensions.name, width=None)
     inputs = _prepare(cast.files, data, config, reading, ranks)
-    hashes, sketches = _known_by(cast, styles, config.style_size)
+    hashes, sketches = known_by(cast, styles, config.style_size)
     started_at = time.perf_counter()  # downloading and decoding, once for all styles, is no part
     # What was chosen is written down: a run that is resumed elsewhere computes as it began.
     config = config.replace(
@@ -198,79 +197,6 @@ class _Inputs:
     feed: Feed
     reading: Reading
     ranks: Ranks
-
-
-@dataclass(frozen=True, slots=True)
-class _Cast:
-    """The styles of a network."""
-
-    names: list[str]
-    files: list[Path]
-    """Images of those that are trained."""
-    added: int = 0
-    trained: Trained | None = None
-    """The network that the last ones are added to."""
-
-    @property
-    def images(self) -> dict[int, Path]:
-        """Images of all styles that there are images of, by number."""
-        known = self.trained.style_files if self.trained else ()
-        files = self.files if len(self.files) == len(self.names) else [*known, *self.files]
-        first = len(self.names) - len(files)
-        return {first + number: file for number, file in enumerate(files)}
-
-
-def _cast_of(
-    styles: Sequence[Path], config: TrainConfig, announce: Callable[[str], None], *, adds: bool
-) -> _Cast:
-    """Find out which styles the network gets, and which of them are trained.
-
-    Raises:
-        UsageError: Two have one name; or styles are added to nothing; or the images of those that
-            are there already are missing.
-    """
-    names = [style_name_of(style) for style in styles]
-    cast = _Cast(names, list(styles))
-    if adds:
-        if config.init in (None, "auto", "none"):
-            raise UsageError("--add needs --init MODEL, the model that a style is added to")
-        trained = trained_at(str(config.init), announce)
-        if config.thaw:
-            _check_images(trained)
-        files = [*(trained.style_files if config.thaw else ()), *styles]
-        cast = _Cast([*trained.styles, *names], files, len(styles), trained)
-    elif config.thaw:
-        raise UsageError("--thaw belongs to --add")
-    taken = sorted({"original", "auto"} & set(cast.names))
-    if taken:
-        raise UsageError(f"no style can be called {taken[0]}; give the image file another name")
-    twice = sorted({name for name in cast.names if cast.names.count(name) > 1})
-    if twice:
-        raise UsageError(f"two styles are called {twice[0]}; give one image file another name")
-    return cast
-
-
-def _check_images(trained: Trained) -> None:
-    """Ask for the images of all styles of a network."""
-    if not trained.style_files:
-        raise UsageError(
-            "--thaw trains all styles, and their images are needed: give --init the run folder"
-            " that has them"
-        )
-    for file, sha256 in zip(trained.style_files, trained.style_sha256, strict=True):
-        if sha256_of(file) != sha256:
-            raise UsageError(f"{file} is not the image that its style was trained with")
-
-
-def _known_by(cast: _Cast, styles: Sequence[Path], style_size: int) -> tuple[list[str], list[str]]:
-    """Return SHA-256 and sketch of every style; those of a trained network are its own."""
-    critic = Critic()
-    hashes = [sha256_of(style) for style in styles]
-    sketches = [critic.sketch_of(style, style_size).to_text() for style in styles]
-    if cast.trained is None:
-        return hashes, sketches
-    known = cast.trained.sketches or [""] * len(cast.trained.styles)
-    return [*cast.trained.style_sha256, *hashes], [*known, *sketches]
 
 
 def _prepare(

@@ -29,12 +29,13 @@ from nst.commands.feed_rates import noise_photographs
 from nst.commands.plain_loop import PlainLoop, random_vgg
 from nst.losses import PerceptualLoss
 from nst.presets import find_preset
-from nst.runtime import choose_precision, tune
+from nst.runtime import choose_precision, tune, wait_for
 from nst.settings import Precision
 from nst.tensors import to_tensor
 from train.config import TrainConfig
 from train.feed import Crops, open_feed
-from train.loop import Learner, compile_step, fit, training_step
+from train.learner import Learner
+from train.loop import compile_step, fit, training_step
 
 STYLE_PX = 512
 
@@ -225,8 +226,7 @@ def seconds_of(run: Callable[[], object], device: torch.device) -> float:
     """Call something once and return its seconds, until the device has finished."""
     started_at = time.perf_counter()
     run()
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+    wait_for(device)
     return time.perf_counter() - started_at
 
 
@@ -246,8 +246,7 @@ def matrix_rate(device: torch.device, precision: Precision) -> float:
     for _ in range(10):
         started_at = time.perf_counter()
         a @ b
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         seconds.append(time.perf_counter() - started_at)
     return 2 * side**3 / min(seconds)
 

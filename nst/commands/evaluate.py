@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -103,12 +104,13 @@ def evaluate(
     weights = find_loss_network(loss_network, vgg, announce=say, bars=progress)
     criterion = PerceptualLoss.from_config(weights, image.to(where), ObjectiveConfig(vgg=vgg))
     yardstick = Yardstick(criterion, to_uint8(image)[0])
-    subject = open_subject(place, photographs, provider=provider, style=style, mix=mix)
+    opened = partial(
+        open_subject, photographs=photographs, provider=provider, style=style, announce=say
+    )
+    subject = opened(place, mix=mix)
     second = None
     if against is not None:
-        second = open_subject(
-            chosen(against, say), photographs, provider=provider, style=style, flag="--against"
-        )
+        second = opened(chosen(against, say), flag="--against")
     check_writable(folder / "card.json")
     say(criterion.describe())
     computed = describe(where, torch.float32)

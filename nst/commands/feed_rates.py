@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from nst.image import encode_image, load_image
+from nst.runtime import wait_for
 from train.cache import Cache
 from train.data import ROOM, Photographs
 from train.feed import Crops, DeviceFeed, HostFeed
@@ -63,12 +64,12 @@ def _rate(
     count, started_at = 0, time.perf_counter()
     for step, _ in enumerate(batches(0, 10**9)):
         if step == warm_up:
-            _wait_for(device)
+            wait_for(device)
             count, started_at = 0, time.perf_counter()
         count += batch
         if step > warm_up and time.perf_counter() - started_at > COUNTED_S:
             break
-    _wait_for(device)
+    wait_for(device)
     return count / (time.perf_counter() - started_at)
 
 
@@ -82,8 +83,3 @@ def _decoding_rate(size: int, workers: int) -> float:
         for _ in pool.map(lambda _: load_image(io.BytesIO(jpeg), short_side=side), range(count)):
             pass
         return count / (time.perf_counter() - started_at)
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -13,6 +13,7 @@ import torch
 from onnx import GraphProto, TensorProto
 
 from nst.commands.contest import matrix_rate
+from nst.runtime import wait_for
 
 COPIED_BYTES = 2**28
 NORM_PASSES = 3
@@ -119,7 +120,6 @@ def _copy_rate(device: torch.device) -> float:
     for _ in range(10):
         started_at = time.perf_counter()
         b.copy_(a)
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         seconds.append(time.perf_counter() - started_at)
     return 2 * COPIED_BYTES / min(seconds)

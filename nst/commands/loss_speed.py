@@ -15,7 +15,8 @@ from nst.runtime import autocast, choose_precision, tune
 from nst.tensors import as_rgb
 from nst.weights import VGGWeights
 from train.config import TrainConfig
-from train.loop import Learner, training_step
+from train.learner import Learner
+from train.loop import training_step
 
 WARM_UP = 2
 """Repetitions of each before any is counted."""

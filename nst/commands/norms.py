@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from nst.norm import InstanceNorm, picture_by_picture, written_out
+from nst.runtime import wait_for
 from nst.transformer import BLOCKS
 
 Way = Callable[[InstanceNorm, Tensor], Tensor]
@@ -101,11 +102,11 @@ def _measure(
         inputs = [x, norm.weight, norm.bias]
         best = float("inf")
         for _ in range(COUNTED):
-            _wait_for(device)
+            wait_for(device)
             started_at = time.perf_counter()
             out = way(norm, x)
             gradients = torch.autograd.grad(out, inputs, upstream)
-            _wait_for(device)
+            wait_for(device)
             best = min(best, time.perf_counter() - started_at)
         seconds += count * best
         keeps &= out.is_contiguous(memory_format=torch.channels_last)
@@ -149,8 +150,3 @@ def _batch_norm(norm: InstanceNorm, x: Tensor) -> Tensor:
 
 def _instance_norm(norm: InstanceNorm, x: Tensor) -> Tensor:
     return F.instance_norm(x, weight=norm.weight, bias=norm.bias, eps=norm.eps)
-
-
-def _wait_for(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from nst.canvas import Canvas, load_canvas
 from nst.config import OptimizeConfig
 from nst.optimize import OptimizeRecord, optimize
-from nst.runtime import choose_device, keep_freed_memory
+from nst.runtime import choose_device, keep_freed_memory, wait_for
 from nst.weights import VGGWeights
 
 
@@ -98,6 +96,5 @@ def _timed(
     device = canvas.photograph.device
     started_at = time.perf_counter()
     for record in optimize(canvas.photograph, canvas.styles, weights, config):
-        if device.type == "cuda":
-            torch.cuda.synchronize(device)
+        wait_for(device)
         yield time.perf_counter() - started_at, record

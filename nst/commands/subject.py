@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +86,7 @@ def open_subject(
     style: Path,
     mix: str | None = None,
     flag: str = "MODEL",
+    announce: Callable[[str], object] = lambda line: None,
 ) -> Subject:
     """Load a model, or find the paintings of photographs in a folder.
 
@@ -97,14 +98,17 @@ def open_subject(
         style: The style image; a model of several styles paints the one that it was trained with.
         mix: What such a model paints instead, as ``nst.recipe`` reads it.
         flag: What to call ``path`` in an error.
+        announce: Told in one line what is amiss with a model.
 
     Raises:
         DataError: The painting of a photograph is missing, or there are several.
         ModelError: The file is no style model.
         InferenceError: The provider was named and cannot be had.
     """
+    from infer.model_file import exported_at, exported_in, read_model
+
     facts: dict[str, Any]
-    if isinstance(path, Path) and path.is_dir() and not any(path.glob("*.onnx")):
+    if isinstance(path, Path) and path.is_dir() and not exported_in(path):
         paintings = _matched(path, photographs, flag)
         facts = {
             "kind": "folder",
@@ -114,18 +118,17 @@ def open_subject(
         return Subject(path, facts, None, "", "paintings from a folder", paintings)
     if isinstance(path, Path) and not path.exists():
         raise UsageError(f"{flag} {path}: no such model or folder")
-    from infer.model_file import exported_at, read_model
     from infer.stylizer import Stylizer
     from nst.model_graph import count_numbers
 
     path = exported_at(path) if isinstance(path, Path) else path
-    model = read_model(path)
-    info = model.info
     if mix == "auto":
         raise UsageError("--as auto: name the style that is judged")
-    if mix is None and info.controls != "none":
-        mix = _style_trained_with(style, info, flag)
-    stylizer = Stylizer(model.data, provider=provider, size=None, style=mix)
+    known = read_model(path).info
+    if mix is None and known.controls != "none":
+        mix = _style_trained_with(style, known, flag)
+    stylizer = Stylizer(path, provider=provider, size=None, style=mix, announce=announce)
+    model, info = stylizer.session.model, stylizer.info
     facts = {
         "kind": "model",
         "name": Path(path).name,
