@@ -367,9 +367,12 @@ def few_sizes(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("export.to_onnx.check_parity", check)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def one_thread() -> Iterator[None]:
-    """Compute as a child process with OMP_NUM_THREADS=1 does, so that results can be compared."""
+    """Compute as a child process with OMP_NUM_THREADS=1 does, so that results can be compared.
+
+    For the rest of a file, so that what its tests share is made in the same way.
+    """
     import torch
 
     threads = torch.get_num_threads()
