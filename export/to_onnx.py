@@ -47,10 +47,8 @@ TRACED_SIZE = (2, 37, 45, 3)
 """Batch, height and width that are all free, odd and none of those of ``export.parity``."""
 TRACED_GRID = (5, 7)
 """Of a mix that differs from place to place."""
-MIXING: dict[Controls, float] = {"none": 1.0, "global": 1.4, "regional": 1.7}
-"""What a run takes of the memory, over that of a network of one style. Measured as it was, with 8
-styles at 640x480 and 1280x720 px, bytes a pixel: swift 116 and 105, 139 and 177 with a global mix,
-204 and 213 with a regional one; johnson of width 16 511 and 445, 469 and 411, 680 and 725."""
+GLOBAL_SHARE = 1.4
+"""What a run with one mix for all places takes of the memory of one style, times, at most."""
 
 
 class BytesToBytes(nn.Module):
@@ -131,7 +129,7 @@ def export_network(
         dimensions=dataclasses.asdict(network.dimensions),
         reach_px=network.reach_px,
         size_multiple=network.size_multiple,
-        bytes_per_pixel=round(network.bytes_per_pixel * MIXING[controls]),
+        bytes_per_pixel=_bytes_per_pixel(network, controls),
         controls=controls,
         sketches=tuple(sketches),
         training=dict(training),
@@ -144,6 +142,11 @@ def export_network(
     with atomic_write(path) as file:
         file.write(data)
     return info
+
+
+def _bytes_per_pixel(network: StyleNetwork, controls: Controls) -> int:
+    shares = {"none": 1.0, "global": GLOBAL_SHARE, "regional": network.regional_share}
+    return round(network.bytes_per_pixel * shares[controls])
 
 
 def refuse_existing(path: Path, *, overwrite: bool) -> None:

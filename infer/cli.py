@@ -14,7 +14,7 @@ import typer
 
 from infer.config import PaintConfig
 from nst.errors import InferenceError, NSTError, SomeFailed, UsageError
-from nst.settings import setting, with_settings
+from nst.settings import ColorTransfer, setting, with_settings
 from nst.terminal import format_duration, progress, result, result_json, say
 
 if TYPE_CHECKING:
@@ -31,6 +31,13 @@ STDOUT = "-"
 class StylizeConfig(PaintConfig):
     """Settings of ``nst stylize``."""
 
+    color_transfer: ColorTransfer = setting(
+        "luminance",
+        "How --original-colors keeps them: luminance, the photograph's colour at every place and"
+        " only the light and dark of the painting; statistics, the painting's own colours moved so"
+        " that their mean and covariance are the photograph's.",
+        only_with=("original_colors", True),
+    )
     restore_size: bool = setting(
         False, "Bring a reduced picture back to its own size.", flags=("--restore-size",)
     )

@@ -11,7 +11,6 @@ from nst.settings import (
     LEAST_BRUSH,
     MOST_BRUSH,
     MOST_TEXTURE,
-    ColorTransfer,
     Provider,
     Settings,
     setting,
@@ -48,13 +47,6 @@ class PaintConfig(Settings):
     )
     original_colors: bool = setting(
         False, "Keep the colours of the photograph.", flags=("--original-colors",)
-    )
-    color_transfer: ColorTransfer = setting(
-        "luminance",
-        "How --original-colors keeps them: luminance, the photograph's colour at every place and"
-        " only the light and dark of the painting; statistics, the painting's own colours moved so"
-        " that their mean and covariance are the photograph's.",
-        only_with=("original_colors", True),
     )
     strength: float = setting(
         1.0, "Share of the painting, 0 (the photograph) to 1.", low=0.0, high=1.0

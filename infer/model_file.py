@@ -95,7 +95,9 @@ def exported_at(path: Path) -> Path:
     if not files:
         raise ModelError(f"{path}: no model in this folder; `nst export` writes one from a run")
     if len(files) > 1:
-        raise ModelError(f"{path}: {len(files)} models in this folder, such as {files[0].name}")
+        raise ModelError(
+            f"{path}: {len(files)} models in this folder, such as {files[0].name}; name one"
+        )
     return files[0]
 
 

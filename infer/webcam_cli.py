@@ -14,7 +14,7 @@ import typer
 
 from infer.config import PaintConfig
 from nst.errors import UsageError
-from nst.settings import setting, with_settings
+from nst.settings import ColorTransfer, setting, with_settings
 from nst.terminal import result, say
 
 if TYPE_CHECKING:
@@ -32,6 +32,11 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_mar
 class WebcamConfig(PaintConfig):
     """Settings of ``nst webcam``."""
 
+    color_transfer: ColorTransfer = setting(
+        "luminance",
+        "How --original-colors and the key o keep them: luminance, the camera's colour at every"
+        " place; statistics, the painting's own colours moved towards the camera's.",
+    )
     camera: str = setting("0", "Number of the camera, or path of a device or a video file.")
     size: int = setting(
         640,

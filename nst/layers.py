@@ -99,11 +99,11 @@ class UpsampleConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """``(B, C, H, W)`` to ``(B, C', 2H, 2W)``."""
         conv, falls_on = self.conv.conv, cast(Tensor, self.falls_on)
-        with torch.autocast(x.device.type, enabled=False):
+        with torch.autocast(x.device.type, enabled=False):  # which would pad in float32
             kernels = falls_on @ conv.weight @ falls_on.T  # (C', C, 4, 4)
+            # What reflection is after the enlargement is repetition before it.
+            padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
         kernels = kernels.reshape(*conv.weight.shape[:2], 2, 2, 2, 2)
-        # What reflection is after the enlargement is repetition before it.
-        padded = F.pad(x, (1, 1, 1, 1), mode="replicate")
         if conv.out_channels < TOGETHER:
             kernel = kernels.permute(0, 2, 4, 1, 3, 5).flatten(0, 2)  # (4C', C, 2, 2)
             bias = None if conv.bias is None else conv.bias.repeat_interleave(4)

@@ -84,6 +84,14 @@ def all_commands() -> dict[str, Any]:
     return found
 
 
+def test_the_page_of_flags_begins_with_all_commands() -> None:
+    """By the program itself."""
+    page = PAGES[HOUSE / "docs" / "help.md"]
+    assert [row for row in page.splitlines() if row.startswith("* [`nst ")] == [
+        f"* [`nst {name}`](#nst-{name}): {entry.summary}" for name, entry in COMMANDS.items()
+    ]
+
+
 @pytest.mark.parametrize("name", all_commands())
 def test_the_page_of_flags_is_that_of_the_program(name: str) -> None:
     """By the program itself, both ways; `python docs/help_pages.py > docs/help.md` mends it."""
@@ -95,6 +103,10 @@ def test_the_page_of_flags_is_that_of_the_program(name: str) -> None:
         words = " ".join((option.help or "").split()).replace("<", "&lt;")
         assert all(flag in section for flag in option.opts)
         assert words in " ".join(section.split()), option.name
+    arguments = [p for p in all_commands()[name].params if p.param_type_name == "argument"]
+    for words in (all_commands()[name].help, *(p.help for p in arguments)):
+        first = (words or "").split("\n\n")[0]
+        assert " ".join(first.split()) in " ".join(section.split())
     names = re.findall(r"^\* `(-[^`]*)`", section, flags=re.MULTILINE)
     shown = {flag for name in names for flag in re.findall(r"(?<![-\w])--?[a-z][-\w]*", name)}
     assert shown == {flag for p in options for flag in (*p.opts, *p.secondary_opts)} | {"--help"}

@@ -153,6 +153,10 @@ class TrainConfig(ObjectiveConfig):
         factors = (1 / self.brush_range, 1.0, self.brush_range)
         return [round(self.style_size * factor) for factor in factors]
 
+    def norm_factor(self, *, alone: bool) -> float:
+        """How many times as fast norms learn; ``alone`` where nothing else does."""
+        return self.norm_rate or (ADDED_NORM_RATE if alone else NORM_RATE)
+
     @property
     def peak_rate(self) -> float:
         """The learning rate after warming up."""

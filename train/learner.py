@@ -13,7 +13,7 @@ from torch import nn
 from nst.folding import norm_parameters
 from nst.nets import build_network
 from nst.network import StyleNetwork
-from train.config import ADDED_NORM_RATE, NORM_RATE, TrainConfig
+from train.config import TrainConfig
 from train.mixes import Draw, Mixes
 
 
@@ -76,13 +76,12 @@ class Learner:
             torch.manual_seed(config.seed)
             network = build_network(config.dimensions, mixes.styles if mixes else 0)
         network = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        norm_rate = NORM_RATE
-        if mixes is not None and mixes.styles > len(mixes.drawn):
-            norm_rate = ADDED_NORM_RATE
+        is_alone = mixes is not None and mixes.styles > len(mixes.drawn)
+        if mixes is not None and is_alone:
             rows = [1 + style for style in mixes.drawn]
             _freeze_all_but(network, [0, *rows] if learns_strength else rows)
         betas = (0.9, config.beta2)
-        factors = 1.0, config.norm_rate or norm_rate
+        factors = 1.0, config.norm_factor(alone=is_alone)
         groups = [
             {"params": parameters, "factor": factor}
             for names, factor in zip(_groups(network), factors, strict=True)

@@ -87,6 +87,7 @@ def new_session(
         precision=precision_name(inputs.dtype),
         batch=config.batch_on(inputs.device.type),
         learning_rate=config.peak_rate,
+        norm_rate=config.norm_factor(alone=cast.added > 0 and not config.thaw),
     )
     run = Run(
         folder=Path(),

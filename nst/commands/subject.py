@@ -106,9 +106,11 @@ def open_subject(
         InferenceError: The provider was named and cannot be had.
     """
     from infer.model_file import exported_at, exported_in, read_model
+    from nst.checkpoint import LAST
 
     facts: dict[str, Any]
-    if isinstance(path, Path) and path.is_dir() and not exported_in(path):
+    is_run = isinstance(path, Path) and (path / LAST).exists()
+    if isinstance(path, Path) and path.is_dir() and not exported_in(path) and not is_run:
         paintings = _matched(path, photographs, flag)
         facts = {
             "kind": "folder",
