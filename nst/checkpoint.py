@@ -20,7 +20,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from nst.dimensions import dimensions_from
-from nst.errors import CheckpointError, UsageError
+from nst.errors import CheckpointError, UsageError, in_one_line
 from nst.files import atomic_write
 from nst.nets import build_network
 from nst.network import StyleNetwork
@@ -89,14 +89,13 @@ def load_checkpoint(path: Path) -> Checkpoint:
         raise CheckpointError(f"{path}: safetensors, but no checkpoint of this program")
     try:
         header = json.loads(metadata[HEADER_KEY])
-    except ValueError:
+    except (ValueError, RecursionError):  # the last: nested without end
         header = None
     if not isinstance(header, dict):
         raise CheckpointError(f"{path}: damaged, its header is no JSON object")
     if header.get("schema") != SCHEMA:
-        raise CheckpointError(
-            f"{path}: schema {header.get('schema')}, this program reads schema {SCHEMA}"
-        )
+        found = in_one_line(header.get("schema"))
+        raise CheckpointError(f"{path}: schema {found}, this program reads schema {SCHEMA}")
     if header.pop("header_sha256", None) != _hash_of_header(header):
         raise CheckpointError(f"{path}: damaged, its header does not have the hash that it names")
     if hash_of_tensors(tensors) != header.get("tensors_sha256"):
@@ -119,9 +118,9 @@ def load_network(checkpoint: Checkpoint, *, source: str) -> StyleNetwork:
     try:
         dimensions = dimensions_from(found if isinstance(found, dict) else {})
         network = build_network(dimensions, int(checkpoint.header.get("mixed_styles", 0)))
-    except (UsageError, ValueError, TypeError):
+    except (UsageError, ValueError, TypeError, OverflowError):
         raise CheckpointError(
-            f"{source}: holds no network of this program (found {found})"
+            f"{source}: holds no network of this program (found {in_one_line(found)})"
         ) from None
     weights = {
         name.removeprefix(NETWORK_PREFIX): tensor

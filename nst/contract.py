@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from nst.errors import ModelError
+from nst.errors import ModelError, in_one_line
 
 SCHEMA = 1
 """Version of this contract; a file of a higher version is refused."""
@@ -123,14 +123,14 @@ class ModelInfo:
                 continue
             try:
                 values[f.name] = json.loads(metadata[PREFIX + f.name])
-            except (KeyError, ValueError):
+            except (KeyError, ValueError, RecursionError):  # the last: nested without end
                 raise ModelError(
                     f"{source}: metadata {PREFIX + f.name} is missing or damaged"
                 ) from None
         if values["schema"] != SCHEMA:
             raise ModelError(
-                f"{source} follows schema {values['schema']!r}, this program reads schema {SCHEMA};"
-                " update nst or export the model again"
+                f"{source} follows schema {in_one_line(values['schema'])}, this program reads"
+                f" schema {SCHEMA}; update nst or export the model again"
             )
         for f in fields(cls):
             if not isinstance(values[f.name], _JSON_KINDS[str(f.type).partition("[")[0]]):

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from nst.errors import UsageError
+from nst.errors import UsageError, in_one_line
 from nst.settings import Settings, from_dict, setting
 
 Block = Literal["plain", "grouped", "depthwise"]
@@ -120,18 +120,19 @@ def dimensions_named(text: str, width: int | None = None) -> Dimensions:
     """
     name, _, rest = text.partition(":")
     if name not in NETS:
-        raise UsageError(f"--net must be one of {', '.join(NETS)}, got {name}")
+        raise UsageError(f"--net must be one of {', '.join(NETS)}, got {in_one_line(name)}")
+    flag = f"--net {in_one_line(text)}"
     values: dict[str, Any] = {}
     for part in rest.split(",") if rest else []:
         key, sign, value = part.partition("=")
         if not sign:
-            raise UsageError(f"--net {text}: write KEY=VALUE after the name, found {part!r}")
+            raise UsageError(f"{flag}: write KEY=VALUE after the name, found {part!r}")
         values[key.strip()] = _value(value.strip())
     if width is not None:
         if "width" in values:
-            raise UsageError(f"--net {text} names a width; leave out --width {width}")
+            raise UsageError(f"{flag} names a width; leave out --width {width}")
         values["width"] = width
-    return _made(NETS[name], values, f"--net {text}")
+    return _made(NETS[name], values, flag)
 
 
 def dimensions_from(values: Mapping[str, Any]) -> Dimensions:

@@ -15,6 +15,9 @@ from nst.files import describe
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 """What a model can be called."""
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_MOST_BYTES = 1 << 40
+"""More than any file that is read."""
 RESERVED = ("auto", "none")
 """Words of ``nst train --init``."""
 
@@ -106,7 +109,9 @@ def entry_from(values: object, folder: Path, *, is_embedded: bool = False) -> En
         return None
     styles = tuple(values["styles"])
     has_names = NAME.fullmatch(values["name"]) and all(isinstance(s, str) for s in styles)
-    if not has_names or not styles or Path(values["file"]).name != values["file"]:
+    is_file = Path(values["file"]).name == values["file"] and values["file"].isprintable()
+    is_known = _SHA256.fullmatch(values["sha256"]) and 0 <= values["bytes"] <= _MOST_BYTES
+    if not has_names or not styles or not is_file or not is_known:
         return None
     return Entry(
         name=values["name"],

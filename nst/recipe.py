@@ -10,10 +10,12 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from nst.errors import UsageError
+from nst.errors import UsageError, in_one_line
 
 ORIGINAL = "original"
 """Names the photograph itself."""
+_MOST_SHARE = 1_000_000
+"""The sum of larger ones might be infinite."""
 
 
 def shares_named(text: str, styles: Sequence[str], *, flag: str, model: str) -> NDArray[np.float32]:
@@ -41,7 +43,7 @@ def shares_named(text: str, styles: Sequence[str], *, flag: str, model: str) -> 
         shares[_place(name.strip().lower(), styles, flag, model)] += share
     total = shares.sum()
     if total <= 0:
-        raise UsageError(f"{flag} {text}: all shares are 0")
+        raise UsageError(f"{flag} {in_one_line(text)}: all shares are 0")
     normal: NDArray[np.float32] = (shares / total).astype(np.float32)
     return normal
 
@@ -51,8 +53,11 @@ def _share(text: str, flag: str, part: str) -> float:
         share = float(text)
     except ValueError:
         share = -1.0
-    if not 0 <= share < float("inf"):
-        raise UsageError(f"{flag}: a share must be a number from 0 on, as in wave:0.7, got {part}")
+    if not 0 <= share <= _MOST_SHARE:
+        raise UsageError(
+            f"{flag}: a share must be a number from 0 to {_MOST_SHARE}, as in wave:0.7, got"
+            f" {in_one_line(part)}"
+        )
     return share
 
 
@@ -67,4 +72,5 @@ def _place(name: str, styles: Sequence[str], flag: str, model: str) -> int:
     if len(meant) == 1:
         return 1 + meant[0]
     wrong = "is none of the styles" if not meant else "could be several of the styles"
-    raise UsageError(f"{flag}: {name or 'nothing'} {wrong} of {model}: {', '.join(styles)}")
+    asked = in_one_line(name) or "nothing"
+    raise UsageError(f"{flag}: {asked} {wrong} of {model}: {in_one_line(', '.join(styles))}")

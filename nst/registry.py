@@ -203,5 +203,5 @@ def _read_json(path: Path) -> object:
     """Return what a file holds; nothing where that cannot be read."""
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):  # the last: nested without end
         return None

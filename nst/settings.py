@@ -22,7 +22,7 @@ import types
 from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from nst.errors import UsageError
+from nst.errors import UsageError, in_one_line
 
 SettingsT = TypeVar("SettingsT", bound="Settings")
 
@@ -172,8 +172,8 @@ def from_toml(cls: type[SettingsT], text: str, *, source: str) -> SettingsT:
     """
     try:
         values = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{source}: not valid TOML, {error}") from None
+    except (ValueError, RecursionError) as error:  # no TOML, too many digits, nested without end
+        raise UsageError(f"{source}: not valid TOML, {in_one_line(error)}") from None
     return from_dict(cls, values, source=source)
 
 
@@ -185,7 +185,7 @@ def from_dict(cls: type[SettingsT], values: dict[str, Any], *, source: str) -> S
     """
     known = {field.name for field in dataclasses.fields(cls)}
     if unknown := sorted(set(values) - known):
-        raise UsageError(f"{source}: unknown setting {', '.join(unknown)}")
+        raise UsageError(f"{source}: unknown setting {in_one_line(', '.join(unknown))}")
     as_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     return cls(**as_tuples)
 
@@ -196,19 +196,27 @@ def _check(flag: str, value: object, hint: Any, bounds: Any) -> None:  # noqa: A
         return
     choices = [c for kind in kinds if get_origin(kind) is Literal for c in get_args(kind)]
     if choices and value not in choices:
-        raise UsageError(f"{flag} must be one of {', '.join(map(str, choices))}, got {value}")
+        names = [str(choice) for choice in choices]
+        raise UsageError(f"{flag} must be one of {', '.join(names)}, got {in_one_line(value)}")
     if not choices and not any(_is_a(value, kind) for kind in kinds):
         names = [_KIND_NAMES.get(kind, str(kind)) for kind in kinds if kind is not type(None)]
-        raise UsageError(f"{flag} must be {' or '.join(names)}, got {value!r}")
+        raise UsageError(f"{flag} must be {' or '.join(names)}, got {in_one_line(repr(value))}")
     if not isinstance(value, int | float) or isinstance(value, bool):
         return
     low, high = bounds.get("low"), bounds.get("high")
-    if not math.isfinite(value):
+    if isinstance(value, float) and not math.isfinite(value):
         raise UsageError(f"{flag} must be a finite number, got {value}")
     if low is not None and value < low:
-        raise UsageError(f"{flag} must be at least {low:g}, got {value:g}")
+        raise UsageError(f"{flag} must be at least {low:g}, got {_shown(value)}")
     if high is not None and value > high:
-        raise UsageError(f"{flag} must be at most {high:g}, got {value:g}")
+        raise UsageError(f"{flag} must be at most {high:g}, got {_shown(value)}")
+
+
+def _shown(number: float) -> str:
+    try:
+        return f"{number:g}"
+    except OverflowError:  # a whole number that no float holds
+        return in_one_line(number)
 
 
 def _is_a(value: object, kind: Any) -> bool:  # noqa: ANN401

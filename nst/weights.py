@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from nst.download import download
-from nst.errors import WeightsError
+from nst.errors import WeightsError, in_one_line
 from nst.files import sha256_of
 
 if TYPE_CHECKING:
@@ -303,10 +303,10 @@ def _preprocessing(metadata: Mapping[str, str], path: Path) -> dict[str, Any]:
 def _three_numbers(text: str, what: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(value) for value in json.loads(text))
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         numbers = ()
     if len(numbers) != 3 or not all(map(math.isfinite, numbers)):
-        raise WeightsError(f"{what} is {text[:40]}, not three finite numbers")
+        raise WeightsError(f"{what} is {in_one_line(text[:40])}, not three finite numbers")
     return numbers
 
 

@@ -48,6 +48,20 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture
+def measured(request: pytest.FixtureRequest) -> Callable[[str, object], None]:
+    """Note a figure of a test: ``pytest -v`` prints all of them at its end."""
+    return lambda name, value: request.node.user_properties.append((name, value))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests that passed have noted with ``measured``."""
+    passed = terminalreporter.stats.get("passed", []) if terminalreporter.verbosity > 0 else []
+    for report in passed:
+        for name, value in report.user_properties if report.when == "call" else ():
+            terminalreporter.write_line(f"{report.nodeid}: {name} {value}")
+
+
+@pytest.fixture
 def said() -> list[str]:
     """What ``reading`` announces."""
     return []

@@ -85,3 +85,22 @@ assert not [e for e in cli.COMMANDS.values() if e.module in sys.modules], sorted
     shown = fresh(program)
     for name in COMMANDS:
         assert f" {name} " in shown
+
+
+def test_help_of_every_command_is_light() -> None:
+    """Run, and not only imported: one after another in one interpreter, none loads a library."""
+    program = f"""
+import contextlib, io, sys
+from nst import cli
+for name in cli.COMMANDS:
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        try:
+            cli.main([name, "--help"])
+        except SystemExit as end:
+            assert not end.code, name
+    assert "Usage" in shown.getvalue(), name
+    assert not [m for m in {HEAVY!r} if m in sys.modules], name
+    print(name)
+"""
+    assert fresh(program).split() == list(COMMANDS)

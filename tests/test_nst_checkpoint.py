@@ -213,6 +213,7 @@ def test_a_cut_file(tmp_path: Path, small_file: bytes, share: float) -> None:
         ({"format": "pt"}, "no checkpoint of this program"),
         ({"nst": "{"}, "its header is no JSON object"),
         ({"nst": "[1]"}, "its header is no JSON object"),
+        ({"nst": "[" * 100_000}, "its header is no JSON object"),
         ({"nst": "{}"}, "schema None, this program reads schema 1"),
         ({"nst": json.dumps({"schema": 2})}, "schema 2, this program reads schema 1"),
         ({"nst": json.dumps({"schema": 1})}, "its header does not have the hash"),
@@ -358,6 +359,13 @@ def test_another_network_is_refused(dimensions: object) -> None:
     with pytest.raises(CheckpointError, match=r"holds no network of this program") as error:
         load_network(Checkpoint(network_tensors(TransformerNet(4)), header), source="run/last")
     one_line(error, Path("run/last"))
+
+
+def test_styles_without_number_are_refused() -> None:
+    """JSON has no infinity, but its parser reads one."""
+    header = {"dimensions": {"network": "johnson", "width": 4}, "mixed_styles": float("inf")}
+    with pytest.raises(CheckpointError, match=r"holds no network of this program"):
+        load_network(Checkpoint(network_tensors(TransformerNet(4)), header), source="run/last")
 
 
 @pytest.mark.parametrize("kind", ["wider", "missing", "more", "none"])

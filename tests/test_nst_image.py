@@ -1,4 +1,4 @@
-"""Reading pictures: modes, containers, orientation, depth, transparency.
+"""Reading pictures: orientation, depth, transparency; modes and containers have a matrix.
 
 Truth: pictures are made from arrays, the expected colours are worked out by hand with numpy, and
 OpenCV reads the same files where it can.
@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tifffile
 from numpy.typing import NDArray
-from PIL import Image, features
+from PIL import Image
 
 from nst.errors import ImageError
 from nst.image import load_image
@@ -39,8 +39,6 @@ ROWS, COLUMNS = np.mgrid[0:6, 0:9]
 GREY = (ROWS * 40 + COLUMNS * 3).astype(np.uint8)
 RGB = np.stack([GREY, 255 - GREY, COLUMNS.astype(np.uint8) * 20], axis=-1)
 ALPHA = (ROWS * 20 + COLUMNS + 1).astype(np.uint8)
-INDEX = (ROWS % 4).astype(np.uint8)
-PALETTE = np.array([[10, 20, 30], [200, 0, 0], [0, 200, 0], [250, 250, 90]], np.uint8)
 
 
 def exif_of(orientation: int) -> bytes:
@@ -88,125 +86,7 @@ def as_grey(values: Any) -> Pixels:
     return np.repeat(np.asarray(values, np.uint8)[..., None], 3, axis=-1)
 
 
-def as_levels(values: Any) -> Pixels:
-    return np.asarray(np.rint(values), np.uint8)
-
-
-def of_mode(mode: str, samples: Pixels) -> Image.Image:
-    return Image.frombytes(mode, (samples.shape[1], samples.shape[0]), samples.tobytes())
-
-
-def palette_image(alpha: Pixels | None = None) -> Image.Image:
-    image = of_mode("P", INDEX)
-    image.putpalette(PALETTE.tobytes())
-    if alpha is not None:
-        image = image.convert("PA")
-        image.putalpha(Image.fromarray(alpha))
-    return image
-
-
-def naive_rgb_of_cmyk(cmyk: Pixels) -> Pixels:
-    ink = cmyk.astype(float) / 255
-    return as_levels(255 * (1 - ink[..., :3]) * (1 - ink[..., 3:]))
-
-
-def rgb_of_ycc(ycc: Pixels) -> Pixels:
-    """JFIF 1.02, section 7."""
-    y, cb, cr = np.moveaxis(ycc.astype(float), -1, 0)
-    red, blue = y + 1.402 * (cr - 128), y + 1.772 * (cb - 128)
-    green = y - 0.344136 * (cb - 128) - 0.714136 * (cr - 128)
-    return as_levels(np.stack([red, green, blue], -1).clip(0, 255))
-
-
-def srgb_of_linear(linear: NDArray[np.float64]) -> Pixels:
-    """IEC 61966-2-1."""
-    curve = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
-    return as_levels(255 * curve)
-
-
-def srgb_of_lightness(lightness: NDArray[np.float64]) -> Pixels:
-    """CIE 1976."""
-    return srgb_of_linear(np.where(lightness > 8, ((lightness + 16) / 116) ** 3, lightness / 903.3))
-
-
-CMYK = np.dstack([RGB, GREY // 2])
-YCC = np.dstack([GREY, 128 + COLUMNS * 5, 128 - COLUMNS * 5]).astype(np.uint8)
-LAB = np.zeros((6, 9, 3), np.uint8)  # TIFF 6.0, section 23: a and b are signed, so grey is 0
-LAB[..., 0] = np.arange(9) * 255 // 8
-LIGHTNESS_IN_SRGB = srgb_of_lightness(LAB[0, :, 0] / 255 * 100)
 DEEP = GREY.astype(np.uint16) * 257 + 100  # rounds back to GREY, by 100/257 < 1/2
-
-MODES: dict[str, tuple[Image.Image, str, dict[str, Any], Pixels, Pixels | None, int]] = {
-    # image, container, options of the encoder, expected rgb and alpha, tolerance in levels
-    "1": (Image.fromarray(GREY > 99), "PNG", {}, as_grey((GREY > 99) * 255), None, 0),
-    "L": (Image.fromarray(GREY), "PNG", {}, as_grey(GREY), None, 0),
-    "LA": (Image.fromarray(np.dstack([GREY, ALPHA])), "PNG", {}, as_grey(GREY), ALPHA, 0),
-    "P": (palette_image(), "PNG", {}, PALETTE[INDEX], None, 0),
-    "P-transparent": (
-        palette_image(),
-        "PNG",
-        {"transparency": bytes([9, 99, 200, 255])},
-        PALETTE[INDEX],
-        np.array([9, 99, 200, 255], np.uint8)[INDEX],
-        0,
-    ),
-    "PA": (palette_image(ALPHA), "TIFF", {}, PALETTE[INDEX], ALPHA, 0),
-    "RGB": (Image.fromarray(RGB), "PNG", {}, RGB, None, 0),
-    "RGBA": (Image.fromarray(np.dstack([RGB, ALPHA])), "PNG", {}, RGB, ALPHA, 0),
-    "CMYK": (of_mode("CMYK", CMYK), "TIFF", {}, naive_rgb_of_cmyk(CMYK), None, 1),
-    "YCbCr": (of_mode("YCbCr", YCC), "TIFF", {}, rgb_of_ycc(YCC), None, 1),
-    "LAB": (of_mode("LAB", LAB), "TIFF", {}, as_grey([LIGHTNESS_IN_SRGB] * 6), None, 1),
-    "I;16": (Image.fromarray(DEEP), "PNG", {}, as_grey(GREY), None, 0),
-    "I;16B": (Image.fromarray(DEEP.astype(">u2")), "TIFF", {}, as_grey(GREY), None, 0),
-    "I": (Image.fromarray(DEEP), "PPM", {}, as_grey(GREY), None, 0),
-}
-
-
-@pytest.mark.parametrize(
-    ("mode", "orientation"),
-    [(m, o) for m in MODES for o in UPRIGHT if o == 1 or MODES[m][1] != "PPM"],  # it has no EXIF
-)
-def test_every_mode_in_every_orientation(mode: str, orientation: int) -> None:
-    image, format, options, rgb, alpha, tolerance = MODES[mode]
-    if format != "PPM":
-        options = options | {"exif": exif_of(orientation)}
-    picture = load_image(encoded(image, format, **options))
-    expected = UPRIGHT[orientation](rgb)
-    assert picture.rgb.dtype == np.uint8
-    assert picture.rgb.shape == expected.shape == (picture.height, picture.width, 3)
-    assert np.abs(picture.rgb.astype(int) - expected).max() <= tolerance
-    if alpha is None:
-        assert picture.alpha is None
-    else:
-        np.testing.assert_array_equal(picture.alpha, UPRIGHT[orientation](alpha))
-    assert len(picture.notes) == (mode == "CMYK")
-
-
-@pytest.mark.parametrize("orientation", UPRIGHT)
-@pytest.mark.parametrize(
-    ("format", "options", "tolerance"),
-    [
-        ("PNG", {}, 0),
-        ("TIFF", {}, 0),
-        ("TIFF", {"compression": "tiff_lzw"}, 0),
-        ("WEBP", {"lossless": True}, 0),
-        ("JPEG", {"quality": 100, "subsampling": 0}, 3),
-        pytest.param(
-            "AVIF",
-            {"quality": 100, "subsampling": "4:4:4"},
-            3,
-            marks=pytest.mark.skipif(not features.check("avif"), reason="Pillow without AVIF"),
-        ),
-    ],
-)
-def test_every_container_in_every_orientation(
-    format: str, options: dict[str, Any], tolerance: int, orientation: int
-) -> None:
-    data = encoded(Image.fromarray(RGB), format, exif=exif_of(orientation), **options)
-    expected = UPRIGHT[orientation](RGB).astype(int)
-    picture = load_image(data)
-    assert picture.rgb.shape == expected.shape
-    assert np.abs(picture.rgb - expected).max() <= tolerance
 
 
 @pytest.mark.parametrize("orientation", UPRIGHT)

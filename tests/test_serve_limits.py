@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import socket
 import struct
+import subprocess
+import sys
 import threading
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -548,3 +550,52 @@ def test_a_token_in_the_address_becomes_a_cookie(invert_model: Path, serving: Se
         assert ask(port, "GET", "/", sent)[0] == 200
         with connect(f"ws://127.0.0.1:{port}/live", additional_headers=sent):
             pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the peak of a process's memory is Linux's")
+def test_memory_is_bounded(
+    invert_model: Path, wait_until: Wait, measured: Callable[[str, object], None]
+) -> None:
+    """The whole program: 100 MB announced, 100 MB in chunks, fifty bodies of 19 MB at once.
+
+    By hand: sixteen bodies of 20 MB are read at a time, each of them twice in memory for a moment;
+    fifty would be 1.9 GB.
+    """
+    command = ["serve", str(invert_model), "--port", "0", "--provider", "cpu"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "nst", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        port = int(process.stdout.readline().decode().rsplit(":", 1)[1].strip("/\n"))
+        try:
+            assert ask(port, "POST", "/paint", JPEG, GOOD)[0] == 200
+            before = peak_bytes(process.pid)
+            check_refused(ask(port, "POST", "/paint", PNG, bytes(100_000_000)), 413)
+            chunks = (b"100000\r\n" + bytes(0x100000) + b"\r\n" for _ in range(96))
+            raw(port, HEAD + b"Transfer-Encoding: chunked\r\n\r\n", *chunks)
+            body = b"\x89PNG\r\n\x1a\n" + bytes(19_000_000)
+            with ThreadPoolExecutor(50) as clients:
+                asked = [clients.submit(status_of, port, body) for _ in range(50)]
+                statuses = {one.result() for one in asked}
+            assert statuses <= {422, 503, None}  # None: it hung up on a body that nobody reads
+            check_healthy(port)
+            wait_until(lambda: ask(port, "POST", "/paint", JPEG, GOOD)[0] == 200)
+            grown = peak_bytes(process.pid) - before
+        finally:
+            process.terminate()
+            process.wait(20)
+    assert grown < 700e6
+    measured("peak above the start, MB", round(grown / 1e6))
+
+
+def peak_bytes(process: int) -> int:
+    """The most memory that a process has had."""
+    status = Path(f"/proc/{process}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
+def status_of(port: int, body: bytes) -> int | None:
+    try:
+        return ask(port, "POST", "/paint", PNG, body)[0]
+    except OSError:
+        return None
