@@ -95,11 +95,7 @@ def inputs(style_file: Path, photo_folder: Path, vgg_file: Path) -> list[str]:
 def finished_run(inputs: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four steps, with checkpoints of steps 2 and 4."""
     runs = tmp_path_factory.mktemp("runs")
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    folder = train(*inputs, *OFTEN, "--precision", "float32", "--steps", "4", "--runs", runs)
-    torch.set_num_threads(threads)
-    return folder
+    return train(*inputs, *OFTEN, "--precision", "float32", "--steps", "4", "--runs", runs)
 
 
 @pytest.fixture
@@ -239,6 +235,7 @@ def test_places_may_move_and_the_new_ones_are_kept(
 def test_another_number_of_threads_is_said(run: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch.set_num_threads(2)
     train("--resume", run)
+    torch.set_num_threads(1)
     assert "threads 1 until now, 2 from here on: the last bits" in capsys.readouterr().err
 
 
