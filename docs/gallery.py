@@ -34,7 +34,7 @@ def main() -> None:
     model = read_model(chosen(asked.model))
     styles = model.info.styles
     is_choice = model.info.controls != "none"
-    paints = [Stylizer(model.data, style=style if is_choice else None) for style in styles]
+    paints = [Stylizer(model, style=style if is_choice else None) for style in styles]
     photos = [load_image(photo).rgb for photo in asked.photos]
     rows: list[list[Pixels | None]] = [[p, *(paint(p).rgb for paint in paints)] for p in photos]
     if asked.styles is not None:

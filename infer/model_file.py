@@ -39,18 +39,21 @@ class ModelFile:
     """Whether it carries a hash of itself or the registry has one: damage would be found."""
 
 
-def read_model(model: str | Path | bytes) -> ModelFile:
+def read_model(model: str | Path | bytes | ModelFile) -> ModelFile:
     """Read a model and check everything that can be checked without running it.
 
     Args:
         model: The file, its content, a run folder with one exported file, or as a string the name
-            of a model of the registry, which goes before a file that is called so.
+            of a model of the registry, which goes before a file that is called so. One that was
+            read before is returned as it is.
 
     Raises:
         ModelError: It cannot be read, is not the file that the registry knows, is no ONNX file,
             needs data or operators from outside the file and the standard, does not follow
             ``nst.contract``, or is damaged.
     """
+    if isinstance(model, ModelFile):
+        return model
     entry = named(model) if isinstance(model, str) else None
     if isinstance(model, bytes):
         name, data = "the model", model

@@ -283,7 +283,7 @@ class Session:
 
 
 def open_session(
-    model: str | Path | bytes,
+    model: str | Path | bytes | ModelFile,
     provider: Provider = "auto",
     *,
     threads: int = 0,
@@ -292,7 +292,8 @@ def open_session(
     """Check a model file and load it. ONNX Runtime's own log is silenced, for the whole process.
 
     Args:
-        model: As ``read_model`` takes it: a file, its content, or a name of the registry.
+        model: As ``read_model`` takes it: a file, its content, a name of the registry, or what that
+            function returned.
         provider: Where to run. ``auto`` asks for the best that ONNX Runtime lists and takes the CPU
             where that cannot be had; a provider that is named is obtained or refused.
         threads: Of a run on the CPU; 0 leaves it to ONNX Runtime, one for each core.

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from infer.mixture import mixture_of, original_share
+from infer.model_file import ModelFile
 from infer.painter import Job, Painter
 from infer.session import Session, open_session
 from nst.color import blend, with_matched_colors, with_original_colors
@@ -37,7 +38,8 @@ class Stylizer:
     """A style model that paints pictures.
 
     Args:
-        model: The ONNX file of a style, its content, or as a string a name of ``nst models list``.
+        model: The ONNX file of a style, its content, or as a string a name of ``nst models list``;
+            or what ``infer.model_file.read_model`` made of one of them.
         provider: Where it runs; ``auto`` takes the best there is. ``paint.session`` knows what was
             asked for and what was obtained.
         threads: Of a run on the CPU; 0 leaves it to ONNX Runtime, which takes one for each core.
@@ -73,7 +75,7 @@ class Stylizer:
 
     def __init__(
         self,
-        model: str | Path | bytes,
+        model: str | Path | bytes | ModelFile,
         *,
         provider: Provider = "auto",
         threads: int = 0,

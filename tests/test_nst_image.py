@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -22,18 +21,6 @@ from nst.errors import ImageError
 from nst.image import load_image
 
 Pixels = NDArray[np.uint8]
-
-UPRIGHT: dict[int, Callable[[Any], Any]] = {
-    # EXIF 2.32, tag Orientation: where row 0 and column 0 of the file belong
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: np.rot90(a, 1),
-}
 
 ROWS, COLUMNS = np.mgrid[0:6, 0:9]
 GREY = (ROWS * 40 + COLUMNS * 3).astype(np.uint8)
@@ -89,7 +76,7 @@ def as_grey(values: Any) -> Pixels:
 DEEP = GREY.astype(np.uint16) * 257 + 100  # rounds back to GREY, by 100/257 < 1/2
 
 
-@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("orientation", range(1, 9))
 def test_orientation_as_opencv_reads_it(orientation: int) -> None:
     cv2 = pytest.importorskip("cv2")
     data = encoded(Image.fromarray(RGB), "JPEG", quality=95, exif=exif_of(orientation))

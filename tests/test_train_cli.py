@@ -357,7 +357,8 @@ def test_a_run_says_what_it_does_and_what_it_skipped(
         "preview-000013.jpg",
     }
     # What was chosen is written down, so that another default changes no run that is resumed.
-    assert tomllib.loads((folder / "config.toml").read_text())["learning_rate"] == 1e-3
+    written = tomllib.loads((folder / "config.toml").read_text())
+    assert (written["learning_rate"], written["norm_rate"]) == (1e-3, 4.0)
 
 
 def test_several_sets_are_joined_and_may_move(

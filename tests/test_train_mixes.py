@@ -242,6 +242,7 @@ def test_a_style_is_added_and_the_others_keep_every_bit(
             assert not torch.equal(after[name][3], value[1:].mean(0)), name
     known = run_of(added, load_checkpoint(added / "last.safetensors").header)
     assert (known.styles, known.drawn_styles) == (["red-wave", "blue-dots", "stripes"], ["stripes"])
+    assert known.config.norm_rate == 30  # written down, as docs/training.md has it
     assert train("--resume", added) == added  # all is done; its inputs are found
 
 
@@ -255,6 +256,7 @@ def test_all_of_a_network_learns_when_it_is_thawed(
     assert not torch.equal(before["conv1.conv.weight"], after["conv1.conv.weight"])
     known = run_of(added, load_checkpoint(added / "last.safetensors").header)
     assert known.drawn_styles == ["red-wave", "blue-dots", "stripes"]
+    assert known.config.norm_rate == 4
     assert len(known.style_files) == 3
 
 

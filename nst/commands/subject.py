@@ -126,11 +126,11 @@ def open_subject(
     path = exported_at(path) if isinstance(path, Path) else path
     if mix == "auto":
         raise UsageError("--as auto: name the style that is judged")
-    known = read_model(path).info
-    if mix is None and known.controls != "none":
-        mix = _style_trained_with(style, known, flag)
-    stylizer = Stylizer(path, provider=provider, size=None, style=mix, announce=announce)
-    model, info = stylizer.session.model, stylizer.info
+    model = read_model(path)
+    info = model.info
+    if mix is None and info.controls != "none":
+        mix = _style_trained_with(style, info, flag)
+    stylizer = Stylizer(model, provider=provider, size=None, style=mix, announce=announce)
     facts = {
         "kind": "model",
         "name": Path(path).name,
