@@ -19,12 +19,15 @@ from export.to_onnx import write_info
 from nst.commands import floors
 from nst.commands.bench_infer import PROVIDERS, _print
 from nst.commands.floors import Rates, Work, work_of
-from nst.commands.infer_case import Case, Net, net_of
-from nst.commands.infer_speed import EAGER, OURS, PLAIN, measure_cases
+from nst.commands.infer_case import Case, Net, _net, net_of
+from nst.commands.infer_speed import DIVIDED, EAGER, OURS, PLAIN, measure_cases
 from nst.commands.operators import RUNS, OperatorFigures, figures_of, profile_operators
 from nst.commands.ort_levers import BOUND, DEFAULT, LEVERS, measure_levers
 from nst.commands.peers import eager, finish, halved, plain_model, prepare
 from nst.contract import INPUT, ModelInfo
+from nst.dimensions import dimensions_named
+from nst.nets import build_network
+from nst.tensors import to_tensor, to_uint8
 from nst.transformer import TransformerNet
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -78,9 +81,28 @@ def test_all_ways_paint_the_same_picture(model_file: Path, known_rates: None) ->
         assert row["arithmetic_floor_ms"] == pytest.approx(row["flops"] / 1e9)
         assert row["floor_share"] == row["arithmetic_floor_ms"] / row["network_p50_ms"]
     assert all(row["ratio"] == 1 for row in rows if row["way"] == PLAIN)
-    painted, _, _ = nst.commands.infer_speed._ours(cases[1], 1)
+    painted, _, _ = nst.commands.infer_speed._ours(cases[1], 1, is_divided=False)
     assert painted.shape == (37, 45, 3)
     assert painted.std() > 20  # an even grey would be alike in any way
+
+
+def test_two_styles_side_by_side_are_a_way_of_their_own(known_rates: None) -> None:
+    """By torch, to one grey level, also where the sides are no multiple of the network's."""
+    torch.manual_seed(0)
+    network = build_network(dimensions_named("johnson:width=4"), 3)
+    with torch.no_grad():
+        for values in network.parameters():
+            values.add_(0.2 * torch.randn(values.shape))
+    case = Case(_net("three", "float32", network.eval(), ("a", "b", "c")), 37, 46, "cpu")
+    rows = measure_cases([case], rounds=1, runs=1)
+    assert [row["way"] for row in rows] == [OURS, PLAIN, EAGER, DIVIDED]
+    assert rows[2]["grey_levels"] <= 1 < 10 < rows[3]["grey_levels"]
+    painted, _, _ = nst.commands.infer_speed._ours(case, 1, is_divided=True)
+    mix = case.mix(is_divided=True)
+    assert mix is not None
+    with torch.inference_mode():
+        expected = network(to_tensor(case.picture()[None]), mix=torch.from_numpy(mix))
+    assert np.abs(painted.astype(int) - to_uint8(expected)[0]).max() <= 1
 
 
 def test_numpy_around_a_network_that_does_nothing() -> None:

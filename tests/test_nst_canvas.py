@@ -79,7 +79,7 @@ def test_what_cannot_be_painted_is_refused(
         load_canvas(photo_file, tmp_path / "narrow.png", settings())
 
 
-def test_the_lines_of_the_readme_do_what_the_command_does(
+def test_the_lines_for_researchers_do_what_the_command_does(
     photo: NDArray[np.uint8],
     style_file: Path,
     vgg_file: Path,
@@ -88,8 +88,8 @@ def test_the_lines_of_the_readme_do_what_the_command_does(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """By another way: the same pixels, from a photograph that has to be reduced."""
-    readme = (Path(__file__).parent.parent / "README.md").read_text()
-    (block,) = re.findall(r"```python\n([^`]*load_canvas[^`]*)```", readme)
+    page = (Path(__file__).parent.parent / "docs" / "researchers.md").read_text()
+    (block,) = re.findall(r"```python\n([^`]*load_canvas[^`]*)```", page)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NST_VGG19", str(vgg_file))
     Image.fromarray(photo).resize((640, 480)).save("photo.jpg", quality=95)

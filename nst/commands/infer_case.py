@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from nst.commands.peers import halved
 from nst.contract import Controls, FilePrecision, ModelInfo
 from nst.dimensions import dimensions_named
+from nst.image import resize_image
 from nst.nets import build_network
 from nst.network import StyleNetwork
 from nst.settings import Provider
@@ -30,6 +31,7 @@ class Net:
     """What the others run: the same for one style, without any control."""
     styles: tuple[str, ...]
     """Of the file, of which the first is painted; none where it has no control."""
+    controls: Controls = "none"
 
     @property
     def style(self) -> str | None:
@@ -51,11 +53,31 @@ class Case:
         shape = self.height, self.width, 3
         return np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
 
-    def mix(self) -> NDArray[np.float32] | None:
-        """Return the input ``mix`` for a file with controls."""
+    @property
+    def is_divisible(self) -> bool:
+        """Whether it can be painted in two styles side by side."""
+        return self.net.controls == "regional" and len(self.net.styles) > 1
+
+    def mask(self) -> NDArray[np.uint8]:
+        """Return uint8 ``(H, W)``, white in the right half, where the second style is painted."""
+        mask = np.zeros((self.height, self.width), np.uint8)
+        mask[:, self.width // 2 :] = 255
+        return mask
+
+    def mix(self, *, is_divided: bool = False) -> NDArray[np.float32] | None:
+        """Return the input ``mix`` for a file with controls: the first style, or two halves."""
         if not self.net.styles:
             return None
-        mix = np.zeros((1, 1 + len(self.net.styles), 1, 1), np.float32)
+        channels = 1 + len(self.net.styles)
+        if is_divided:
+            from infer.mixture import GRID_PX
+
+            cells = -(-self.height // GRID_PX), -(-self.width // GRID_PX)
+            second = resize_image(self.mask(), *cells).astype(np.float32) / 255
+            mix = np.zeros((1, channels, *cells), np.float32)
+            mix[0, 1], mix[0, 2] = 1 - second, second
+            return mix
+        mix = np.zeros((1, channels, 1, 1), np.float32)
         mix[0, 1] = 1.0
         return mix
 
@@ -96,7 +118,8 @@ def net_of(path: Path, precision: FilePrecision) -> Net:
     styles = () if checked.info.controls == "none" else checked.info.styles
     if precision == "float16":
         return _net(path.name, precision, network, styles)
-    return Net(path.name, precision, checked.data, _single(network), styles)
+    controls = checked.info.controls
+    return Net(path.name, precision, checked.data, _single(network), styles, controls)
 
 
 def _single(network: StyleNetwork) -> StyleNetwork:
@@ -128,7 +151,8 @@ def _net(
         controls=controls,
         dimensions=dataclasses.asdict(network.dimensions),
     )
-    return Net(name, precision, write_info(to_model(network, controls), info), single, styles)
+    data = write_info(to_model(network, controls), info)
+    return Net(name, precision, data, single, styles, controls)
 
 
 def is_there(device: torch.device) -> bool:

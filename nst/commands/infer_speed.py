@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import gc
 import statistics
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from nst.commands.floors import Rates, Work, measure_rates, work_of
 from nst.commands.infer_case import Case, is_there
@@ -22,6 +25,7 @@ from nst.ort import create_session
 from nst.settings import Provider
 
 OURS, PLAIN, EAGER = "nst", "plain ONNX Runtime", "eager torch"
+DIVIDED = "nst, two regions"
 WARM = 2
 """Runs of each turn that are not counted."""
 
@@ -87,36 +91,49 @@ def _refuse_missing(case: Case) -> None:
 
 def _ways(case: Case, plain: bytes) -> dict[str, Callable[[int], Turn]]:
     ways: dict[str, Callable[[int], Turn]] = {
-        OURS: lambda runs: _ours(case, runs),
+        OURS: lambda runs: _ours(case, runs, is_divided=False),
         PLAIN: lambda runs: _plain(case, plain, runs),
     }
     if is_there(case.device):
         ways[EAGER] = lambda runs: _eager(case, runs)
+    if case.is_divisible:
+        ways[DIVIDED] = lambda runs: _ours(case, runs, is_divided=True)
     return ways
 
 
-def _ours(case: Case, runs: int) -> Turn:
-    painted, walls = _stylized(case, runs)
+def _ours(case: Case, runs: int, *, is_divided: bool) -> Turn:
+    painted, walls = _stylized(case, runs, is_divided=is_divided)
     gc.collect()  # one session at a time
-    return painted, walls, _bound(case, runs)
+    return painted, walls, _bound(case, case.mix(is_divided=is_divided), runs)
 
 
-def _stylized(case: Case, runs: int) -> tuple[NDArray[np.uint8], list[float]]:
-    """Paint as ``nst stylize`` does."""
+def _stylized(case: Case, runs: int, *, is_divided: bool) -> tuple[NDArray[np.uint8], list[float]]:
+    """Paint as ``nst stylize`` does, in one style or in two halves."""
     from infer.stylizer import Stylizer
 
     rgb = case.picture()
-    stylizer = Stylizer(case.net.data, provider=case.provider, size=None, style=case.net.style)
+    with tempfile.TemporaryDirectory() as folder:
+        regions = []
+        if is_divided:
+            mask = Path(folder) / "mask.png"
+            Image.fromarray(case.mask()).save(mask)
+            regions = [(mask, case.net.styles[1])]
+        stylizer = Stylizer(
+            case.net.data,
+            provider=case.provider,
+            size=None,
+            style=case.net.style,
+            regions=regions,
+        )
     walls = list(_timed(lambda: stylizer(rgb), runs))
     return stylizer(rgb).rgb, walls
 
 
-def _bound(case: Case, runs: int) -> list[float]:
+def _bound(case: Case, mix: NDArray[np.float32] | None, runs: int) -> list[float]:
     """Run the network alone, its input and output on the device."""
     import onnxruntime
 
-    rgb, mix = case.picture(), case.mix()
-
+    rgb = case.picture()
     session = create_session(case.net.data, _chain(case.provider))
     where = case.device.type
     image = onnxruntime.OrtValue.ortvalue_from_numpy(rgb[None], where)
