@@ -1,15 +1,19 @@
 """Make the pictures of docs/gallery: every style of a model on photographs that may be published.
 
-python docs/gallery.py gallery-swift --styles PAINTINGS -o docs/gallery/swift.jpg
+    python docs/gallery.py gallery-swift --styles PAINTINGS --cards CARDS -o docs/gallery/swift.jpg
 
 A row for each photograph: itself, then its paintings; above them the style images, where a folder
 of them is given, by the names that the styles have. Without --photos the three embedded ones.
+With --cards the table of the page is printed: CARDS/STYLE/card.json are cards of nst evaluate.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from sheet import Cell, Pixels, middle, sheet
 
@@ -24,10 +28,13 @@ from train.run import style_name_of
 
 def main() -> None:
     """Paint every photograph in every style and lay them out."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("model", help="A file, or a name of `nst models list`.")
     parser.add_argument("--styles", type=Path, help="Folder of the style images.")
     parser.add_argument("--photos", type=Path, nargs="*", default=photographs())
+    parser.add_argument("--cards", type=Path, help="Folder of the cards, one for each style.")
     parser.add_argument("--cell", type=int, default=240, help="Side of a picture on the sheet, px.")
     parser.add_argument("-o", "--output", type=Path, required=True)
     asked = parser.parse_args()
@@ -48,6 +55,32 @@ def main() -> None:
     laid = sheet(cells, columns=len(words), height=asked.cell, width=asked.cell)
     save_image(asked.output, laid, overwrite=True)
     result(f"{asked.output}: {len(photos)} photographs in {len(styles)} styles")
+    if asked.cards is not None:
+        result("\n".join(_table(asked.cards, styles)))
+
+
+def _table(cards: Path, styles: Sequence[str]) -> list[str]:
+    """Return lines of Markdown: the means of every card, and what it has of the slow method."""
+    lines = [
+        "| style | J | S | C | unsteadiness | grid | k from the photograph | from noise | excess |",
+        "|---|---|---|---|---|---|---|---|---|",
+    ]
+    for style in styles:
+        mean = json.loads((cards / style / "card.json").read_bytes())["mean"]
+        texture, slow = mean["texture"], mean["slow"] or {}
+        grid = "" if texture is None else f"{texture['grid']:.1f}"
+        figures = [f"{mean[term]:.3f}" for term in ("total", "style", "content")]
+        figures += [f"{mean['steadiness']['mean']:.1f}", grid]
+        figures += [_k(slow.get(start)) for start in ("photograph", "noise")]
+        figures += [f"{slow['noise']['excess']:.2f}" if slow else ""]
+        lines.append(f"| {style} | {' | '.join(figures)} |")
+    return lines
+
+
+def _k(slow: dict[str, Any] | None) -> str:
+    if slow is None:
+        return ""
+    return f"> {slow['evaluations']}" if slow["k"] is None else f"{slow['k']:.1f}"
 
 
 def _by_style(folder: Path) -> dict[str, Path]:
