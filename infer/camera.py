@@ -25,6 +25,8 @@ from nst.errors import MediaError
 
 PATIENCE_S = 3.0
 """How long a camera may give nothing, while it is opened again and again, before we give up."""
+LISTING_READS = 10
+"""Tries of a camera that is listed; some give nothing at first."""
 RETRY_PAUSE_S = 0.25
 """Pause between two tries to open a camera that was lost."""
 OLDEST_S = 2.0
@@ -200,7 +202,8 @@ class OpenCVFeed:
         if not self._capture.isOpened():
             self._capture.release()
             raise MediaError(_cannot_open(device))
-        is_file = isinstance(device, str) and Path(device).is_file()
+        place = _index_or_path(device)
+        is_file = isinstance(place, str) and Path(place).is_file()
         rate = self._capture.get(self._cv2.CAP_PROP_FPS) or 25.0
         self.interval_s = 1 / rate if is_file else 0.0
         self.captured_at: float | None = None
@@ -256,7 +259,8 @@ def list_cameras() -> list[CameraInfo]:
             feed = OpenCVFeed(index, width=None, height=None)
         except MediaError:
             continue
-        frame = feed.read()
+        reads = (feed.read() for _ in range(LISTING_READS))
+        frame = next((frame for frame in reads if frame is not None), None)
         feed.close()
         if frame is not None:
             label = Path(f"/sys/class/video4linux/video{index}/name")

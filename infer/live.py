@@ -1,7 +1,8 @@
 """Frames over a WebSocket: the newest one wins, and every answer says what it cost.
 
 A client sends controls as JSON text (see ``infer.wish``) and frames as binary messages: a number,
-uint32 in little-endian order, then a JPEG, PNG or WebP picture. It gets back binary messages, three
+uint32 in little-endian order, then a JPEG, PNG or WebP picture. After controls that are refused so
+is every frame, with the same words, until others come. It gets back binary messages, three
 such numbers (the frame's, microseconds that decoding, painting and encoding took, frames left out
 so far) and the painting; or JSON text, ``{"status": 422, "error": "...", "frame": 7}``.
 """
@@ -45,7 +46,7 @@ class Live:
         self._shelf = shelf
         self._workers = workers
         self._size = size
-        self._wish: Wish | None = None
+        self._wish: Wish | NSTError = UsageError("send controls before the first frame")
         self._waiting: bytes | None = None
         self._has_frame = asyncio.Event()
         self._dropped = 0
@@ -76,6 +77,7 @@ class Live:
                 try:
                     self._wish = wish_from_text(text, self._shelf, size=self._size)
                 except NSTError as error:
+                    self._wish = error
                     await self._refuse(error)
             elif data is not None:
                 if len(data) <= _NUMBER.size:
@@ -94,13 +96,11 @@ class Live:
             if data is None:
                 continue
             (number,) = _NUMBER.unpack_from(data)
-            started_at = time.perf_counter()
             try:
-                painted = await self._workers.run(partial(_paint, data, self._wish))
+                painted, micros = await self._workers.run(partial(_paint, data, self._wish))
             except NSTError as error:
                 await self._refuse(error, number)
                 continue
-            micros = min(round((time.perf_counter() - started_at) * 1e6), 0xFFFFFFFF)
             with self._if_there():
                 await self._socket.send_bytes(_ANSWER.pack(number, micros, self._dropped) + painted)
 
@@ -121,7 +121,10 @@ def status_of(error: NSTError) -> int:
     return 422 if isinstance(error, UsageError | ImageError) else 503
 
 
-def _paint(data: bytes, wish: Wish | None) -> bytes:
-    if wish is None:
-        raise UsageError("send controls before the first frame")
-    return wish.encode(wish.paint(read_picture(data[_NUMBER.size :]).rgb))
+def _paint(data: bytes, wish: Wish | NSTError) -> tuple[bytes, int]:
+    """Return the encoded painting and how long it took, microseconds."""
+    if isinstance(wish, NSTError):
+        raise wish.with_traceback(None)
+    started_at = time.perf_counter()
+    painted = wish.encode(wish.paint(read_picture(data[_NUMBER.size :]).rgb))
+    return painted, min(round((time.perf_counter() - started_at) * 1e6), 0xFFFFFFFF)

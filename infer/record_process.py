@@ -78,7 +78,7 @@ def main() -> None:
     try:
         record(sys.stdin.buffer, Path(sys.argv[1]))
     except (NSTError, OSError) as error:
-        words = error.strerror if isinstance(error, OSError) else str(error)
+        words = error.strerror or error if isinstance(error, OSError) else error
         raise SystemExit(f"cannot be written, {words}") from None
 
 

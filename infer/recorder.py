@@ -59,9 +59,9 @@ class Recorder:
             path.open("xb").close()  # the name is ours now
         except OSError as error:
             raise OutputError(f"{path}: cannot be written, {describe(error)}") from None
-        # Not a pipe, which could fill up while both sides wait; closed with the film.
-        self._words = tempfile.TemporaryFile()  # noqa: SIM115
         try:
+            # Not a pipe, which could fill up while both sides wait; closed with the film.
+            self._words = tempfile.TemporaryFile()  # noqa: SIM115
             self._process = _start(path, self._words)
         except OSError as error:
             path.unlink(missing_ok=True)
@@ -114,7 +114,7 @@ class Recorder:
                 words = self._wait()
         finally:
             patience.cancel()
-        if not self.frames:
+        if not self.frames or (self.path.exists() and not self.path.stat().st_size):
             self.path.unlink(missing_ok=True)
         if words or not self.frames:
             raise OutputError(f"{self.path}: {words or 'nothing was recorded'}")

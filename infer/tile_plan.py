@@ -42,15 +42,11 @@ class TilePlan:
     """All tiles of a picture.
 
     Attributes:
-        height: Of the picture, px.
-        width: Of the picture, px.
         tile: The longest side of a tile without its margins, px.
         rows: From top to bottom; the last one ends where the network pads the picture to.
         columns: From left to right.
     """
 
-    height: int
-    width: int
     tile: int
     rows: tuple[Span, ...]
     columns: tuple[Span, ...]
@@ -95,7 +91,7 @@ def plan_tiles(info: ModelInfo, height: int, width: int, tile: int) -> TilePlan:
         tile: The longest side of a tile without its margins, px.
     """
     rows, columns = _spans(info, height, tile), _spans(info, width, tile)
-    return TilePlan(height, width, tile, rows, columns)
+    return TilePlan(tile, rows, columns)
 
 
 def plan_within(

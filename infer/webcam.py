@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -67,7 +67,8 @@ class WebcamRecord:
     dropped: int
     """Frames of the camera that were never painted, so far."""
     snapshot: NDArray[np.uint8] | None = None
-    """The painted frame, RGB (H, W, 3), when the user asked to keep it."""
+    """The painted frame, RGB (H, W, 3), when the user asked to keep it; where no frame came after
+    that, the last record comes once more with it."""
 
 
 def run_webcam(
@@ -83,7 +84,8 @@ def run_webcam(
     """Paint frames until the user or the source ends it.
 
     Keys: q, Escape or closing the window end it, s marks the frame to be saved, m turns the mirror
-    on and off. While no frame comes the last one stays. Source and screen are closed at every exit.
+    on and off. While no frame comes the last one stays. Source and screen are closed at every exit,
+    once the first record was asked for.
 
     Args:
         source: Where frames come from.
@@ -99,7 +101,7 @@ def run_webcam(
     """
     actions = {} if actions is None else actions
     rate, fps, latency_ms, count = FrameRate(), 0.0, 0.0, 0
-    is_wanted = False
+    is_wanted, record, last = False, None, None
     with closing(source), closing(screen):
         while True:
             shot = source.read(WAIT_S)
@@ -116,17 +118,19 @@ def run_webcam(
                 now = time.perf_counter()
                 fps, latency_ms = rate.tick(now), (now - shot.captured_at) * 1e3
                 count += 1
-                yield WebcamRecord(
+                last = painted
+                record = WebcamRecord(
                     frame=count,
                     fps=fps,
                     latency_ms=latency_ms,
                     dropped=source.dropped,
                     snapshot=painted if is_wanted else None,
                 )
+                yield record
                 is_wanted = False
-            elif source.is_over:
-                return
-            if key == "q":
+            if key == "q" or (shot is None and source.is_over):
+                if is_wanted and record is not None:  # what is on the screen, since nothing came
+                    yield replace(record, snapshot=last)
                 return
             if key == "m":
                 mirror = not mirror

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from infer.config import PaintConfig
-from nst.errors import UsageError
+from nst.errors import NSTError, UsageError
 from nst.settings import ColorTransfer, setting, with_settings
 from nst.terminal import result, say
 
@@ -182,6 +182,7 @@ def _show(
     if virtual is not None:
         outputs.append(lambda painted, captured_at: virtual.send(painted))
     frames, dropped, started_at = 0, 0, time.perf_counter()
+    ended_at = started_at
     latencies_ms: deque[float] = deque(maxlen=1000)
     records = run_webcam(
         source,
@@ -195,14 +196,18 @@ def _show(
     try:
         with closing(records), closing(keys):
             for record in records:
-                frames, dropped = record.frame, record.dropped
+                frames, dropped, ended_at = record.frame, record.dropped, time.perf_counter()
                 latencies_ms.append(record.latency_ms)
                 if record.snapshot is not None:
                     path = free_name(name(), ".png")
-                    save_image(path, record.snapshot)
-                    result(str(path))
+                    try:
+                        save_image(path, record.snapshot)
+                    except NSTError as error:
+                        say(str(error))  # the show goes on
+                    else:
+                        result(str(path))
     finally:
-        elapsed_s = time.perf_counter() - started_at
+        elapsed_s = ended_at - started_at
         fps = frames / elapsed_s if elapsed_s > 0 else 0.0
         age = f", {statistics.median(latencies_ms):.0f} ms old when shown" if latencies_ms else ""
         say(f"{frames} frames shown, {fps:.1f} frames/s{age}, {dropped} of the camera's left out")

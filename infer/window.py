@@ -16,6 +16,8 @@ from nst.errors import MediaError
 
 QUIT = "q"
 ESCAPE = 27
+NO_CHARACTER = 0xFF00
+"""In the codes of X11 for keys that type nothing: 0xFF51 is the left arrow, 0xFF1B Escape."""
 WIDEST = 0.94
 """Share of the picture's width that a line of text may take."""
 PROBE = "import cv2; cv2.namedWindow('nst'); cv2.destroyAllWindows()"
@@ -67,12 +69,14 @@ class Window:
         Returns:
             One character, "" for none, "q" also for Escape and for the closed window.
         """
-        code = self._cv2.waitKey(1)
+        code = self._cv2.waitKeyEx(1)
         if self._is_closed or (self._is_sized and not self._is_visible()):
             return QUIT
         if code < 0:
             return ""
-        return QUIT if code & 0xFF == ESCAPE else chr(code & 0xFF).lower()
+        if code & 0xFF00 == NO_CHARACTER:  # otherwise an arrow would be taken for a letter
+            code = ESCAPE if code & 0xFF == ESCAPE else 0
+        return QUIT if code & 0xFF == ESCAPE else chr(code & 0xFF).lower() if code & 0xFF else ""
 
     def close(self) -> None:
         """Close the window."""
@@ -124,7 +128,7 @@ def check_display() -> None:
             f"there is no display to show a window on (DISPLAY is not set); {_ELSEWHERE}"
         )
     load_opencv()
-    command = [sys.executable, "-c", PROBE]
+    command = [sys.executable, "-P", "-c", PROBE]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PROBE_TIMEOUT_S)
     except subprocess.TimeoutExpired:

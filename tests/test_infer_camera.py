@@ -282,6 +282,22 @@ assert "av" not in sys.modules and "torch" not in sys.modules
     assert done.stderr == ""
 
 
+def test_a_camera_that_gives_nothing_at_first_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
+    class SlowFeed:
+        def __init__(self, device: int, **size: Any) -> None:
+            self.frames = iter([None] * 3 + [picture(1)] if device == 1 else [None] * 50)
+
+        def read(self) -> Array | None:
+            return next(self.frames)
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setattr(camera_module, "OpenCVFeed", SlowFeed)
+    monkeypatch.setattr(camera_module, "_candidates", lambda: [0, 1])
+    assert [each.index for each in camera_module.list_cameras()] == [1]
+
+
 def test_a_missing_camera_is_one_line() -> None:
     done = run_python("""
 from infer.camera import Camera
@@ -456,7 +472,7 @@ class FakeOpenCV:
     def imshow(self, title: str, shown: Array) -> None:
         self.shown.append(shown)
 
-    def waitKey(self, delay: int) -> int:
+    def waitKeyEx(self, delay: int) -> int:
         return self.code
 
 
@@ -495,7 +511,11 @@ def test_a_long_line_is_made_to_fit(fake_opencv: FakeOpenCV) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "key"), [(-1, ""), (27, "q"), (ord("q"), "q"), (ord("S"), "s"), (0x100000 + 109, "m")]
+    ("code", "key"),
+    [
+        *((-1, ""), (27, "q"), (ord("q"), "q"), (ord("S"), "s"), (0x100000 + 109, "m")),
+        *((0xFF51, ""), (0xFF52, ""), (0xFF53, ""), (0xFF1B, "q")),  # X11: left, up, right, Escape
+    ],
 )
 def test_keys(fake_opencv: FakeOpenCV, code: int, key: str) -> None:
     window = Window()
@@ -598,6 +618,16 @@ def test_a_snapshot_is_the_painted_frame() -> None:
 def test_a_snapshot_asked_for_between_frames_is_the_next_frame() -> None:
     records = run(FakeSource(None, shot(1), shot(2)), FakeScreen("s"))
     assert [r.snapshot is not None for r in records] == [True, False]
+
+
+@pytest.mark.parametrize("end", ["q", ""])
+def test_a_snapshot_that_no_frame_follows_is_what_is_on_the_screen(end: str) -> None:
+    """The camera stands still, then the user quits or the film ends."""
+    screen = FakeScreen(f" s{end}")
+    records = run(FakeSource(shot(1), None), screen)
+    assert [r.frame for r in records] == [1, 1]
+    assert records[0].snapshot is None
+    assert records[1].snapshot is screen.shown[0]
 
 
 def test_other_keys_do_what_they_are_told_to() -> None:

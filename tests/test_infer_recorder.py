@@ -92,6 +92,7 @@ def test_a_dead_encoder_is_one_line(tmp_path: Path) -> None:
         go_on()
     with pytest.raises(OutputError, match=r"a\.mp4: the encoder has ended"):
         recorder.close()
+    assert not (tmp_path / "a.mp4").exists()  # nothing was written, so nothing is left
 
 
 def test_frames_are_left_out_while_the_encoder_is_busy(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from infer.camera import CameraInfo, Shot
 from infer.virtual_camera import VirtualCamera
 from nst.cli import main
-from nst.errors import MediaError
+from nst.errors import MediaError, OutputError
 from nst.image import load_image
 
 Array = NDArray[np.uint8]
@@ -160,6 +160,21 @@ def test_snapshots_take_free_names(
     for name, number in (("negative-002.png", 0), ("negative-003.png", 2)):
         saved = load_image(tmp_path / name).rgb
         assert np.array_equal(saved, FakeWindow.last.shown[number])
+
+
+def test_a_snapshot_that_cannot_be_written_does_not_end_the_show(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    def full(path: Path, rgb: Any) -> None:
+        raise OutputError(f"{path}: cannot be written, no space left on device")
+
+    monkeypatch.setattr(FakeWindow, "keys", ("s", ""))
+    monkeypatch.setattr("nst.image.save_image", full)
+    assert run(invert_model, "--provider", "cpu") == 0
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "negative-001.png: cannot be written, no space left on device" in told.err
+    assert len(FakeWindow.last.shown) == 5
 
 
 def test_o_switches_the_original_colours(

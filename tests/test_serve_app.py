@@ -212,12 +212,31 @@ def test_the_newest_frame_wins(
         assert has_entered.wait(20)
         for number in range(2, 6):
             live.send(struct.pack("<I", number) + frame)
-        live.send("{}")  # its answer below says that all frames before it have come
-        live.send('{"colour": 1}')
+        live.send(b"x")  # no frame: its answer says that all before it have come
         assert json.loads(live.recv(timeout=20))["status"] == 422
         is_open.set()
         answers = [answer(live)[:3], answer(live)[:3]]
     assert [(number, left) for number, _, left in answers] == [(1, 3), (5, 3)]
+
+
+def test_controls_that_are_refused_are_not_replaced_by_older_ones(
+    invert_model: Path, photo: Array, serving: Serving
+) -> None:
+    """Every frame gets their error, until there are others."""
+    frame = encode_image(photo)
+    with serving(invert_model) as port, connect(f"ws://127.0.0.1:{port}/live") as live:
+        live.send(json.dumps({"format": "png"}))
+        live.send('{"colour": 1}')
+        words = json.loads(live.recv(timeout=20))["error"]
+        for number in (1, 2):
+            live.send(struct.pack("<I", number) + frame)
+            refused = json.loads(live.recv(timeout=20))
+            assert refused == {"status": 422, "error": words, "frame": number}
+        live.send(json.dumps({"format": "png"}))
+        live.send(struct.pack("<I", 3) + frame)
+        number, _, left_out, painted = answer(live)
+    assert (number, left_out) == (3, 0)
+    np.testing.assert_array_equal(painted, 255 - photo)
 
 
 def test_a_mix_is_normalised_and_lightened(two_styles: Any) -> None:

@@ -168,9 +168,10 @@ class Chromium:
             options = {"button": "left", "buttons": 1, "clickCount": 1}
             self.call("Input.dispatchMouseEvent", type=kind, **where, **options)
 
-    def key(self, key: str) -> None:
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key)
+    def key(self, key: str, repeats: int = 0) -> None:
+        for number in range(1 + repeats):
+            self.call("Input.dispatchKeyEvent", type="keyDown", key=key, autoRepeat=number > 0)
+        self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def engines_paint(self, kind: str, photo: Array, controls: dict[str, Any]) -> Array:
         """Let an engine of the page paint a picture; ``controls`` as the page makes them."""
@@ -459,6 +460,9 @@ def test_everything_can_be_done_with_keys(chromium: Chromium, port: int, photo: 
     chromium.key(" ")
     chromium.settle()
     chromium.key("b")
+    assert chromium.run("document.getElementById('mirror').checked")
+    chromium.key("m", repeats=2)  # held down: pressed once
+    assert not chromium.run("document.getElementById('mirror').checked")
     seen = chromium.seen().astype(int)
     assert np.abs(seen[23:25, 31:33] - photo[23:25, 31:33]).max() <= 1
     assert np.abs(seen[:2, :2] - before[:2, :2]).max() <= 1
@@ -478,6 +482,34 @@ def test_a_lost_server_is_said_and_found_again(
         assert np.array_equal(chromium.seen(), photo)
         assert chromium.text("trouble") == ""
         assert chromium.text("engine-name") == "Server, CPU"  # no other one took its place
+
+
+def test_a_picture_that_is_overtaken_while_it_is_encoded_is_left_out(
+    chromium: Chromium, port: int, photo: Array
+) -> None:
+    """Also where the engine is closed meanwhile: its promise ends, and the page goes on."""
+    chromium.open(port)
+    script = f"""(async () => {{
+        const {{ ServerEngine }} = await import(new URL("engines.js", location.href));
+        const known = await (await fetch("models.json")).json();
+        const bytes = Uint8Array.from(atob("{_base64(photo)}"), (c) => c.charCodeAt(0));
+        const bitmap = await createImageBitmap(new Blob([bytes]));
+        const canvas = new OffscreenCanvas(bitmap.width, bitmap.height);
+        canvas.getContext("2d").drawImage(bitmap, 0, 0);
+        const encoded = (options) => canvas.convertToBlob(options);
+        const later = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+        const slow = {{ convertToBlob: (options) => later(300).then(() => encoded(options)) }};
+        const controls = {{ model: known.models[0].name }};
+        const engine = new ServerEngine(known, () => {{}});
+        const ends = (promise) => promise.then(() => "painted", (error) => error);
+        const first = ends(engine.paint(slow, controls, true));
+        const second = await ends(engine.paint(canvas, controls, true));
+        const overtaken = await first;
+        const third = ends(engine.paint(slow, controls, true));
+        engine.close();
+        return [second, overtaken, await Promise.race([third, later(5000).then(() => "never")])];
+    }})()"""
+    assert chromium.run(script) == ["painted", None, None]
 
 
 def test_the_page_works_with_a_token(

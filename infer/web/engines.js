@@ -6,82 +6,33 @@
 const HEADER_BYTES = 12;
 const RETRY_MS = 1500;
 
-// Sends every frame as a JPEG, a still picture as a PNG. See infer/live.py for the messages.
-export class ServerEngine {
-  depth = 2;
+// Frames on their way, and who waits for each.
+class Engine {
+  waiting = new Map();
+  number = 0;
+  isClosed = false;
 
-  constructor(known, report) {
-    this.name = `Server, ${known.server.provider}`;
-    this.report = report;
-    this.waiting = new Map();
-    this.number = 0;
-    this.sent = "";
-    this.isClosed = false;
+  expect(number) {
+    return new Promise((resolve, reject) => this.waiting.set(number, { resolve, reject }));
   }
 
-  async paint(canvas, controls, isStill) {
-    const wish = JSON.stringify({ ...controls, format: isStill ? "png" : "jpeg" });
-    const type = isStill ? "image/png" : "image/jpeg";
-    const [socket, blob] = await Promise.all([this.open(), canvas.convertToBlob({ type, quality: 0.92 })]);
-    if (wish !== this.sent) {
-      socket.send(wish);
-      this.sent = wish;
-    }
-    const number = ++this.number;
-    const head = new Uint32Array([number]);
-    return new Promise((resolve, reject) => {
-      this.waiting.set(number, { resolve, reject });
-      socket.send(new Blob([head, blob]));
-    });
-  }
-
-  open() {
-    this.opening ??= new Promise((resolve, reject) => {
-      const address = new URL("live", location.href);
-      address.protocol = address.protocol.replace("http", "ws");
-      const socket = new WebSocket(address);
-      socket.binaryType = "arraybuffer";
-      socket.onopen = () => {
-        this.sent = "";
-        this.report("");
-        resolve(socket);
-      };
-      socket.onmessage = ({ data }) => (typeof data === "string" ? this.fail(JSON.parse(data)) : this.show(data));
-      socket.onclose = ({ code }) => {
-        const words = code === 1009 ? "the picture is too large for the server" : "no connection to the server; trying again";
-        const lost = () => {
-          const error = Object.assign(new Error(words), { isLost: true });
-          this.opening = null;
-          reject(error);
-          this.end(error);
-        };
-        if (this.isClosed) lost();
-        else setTimeout(lost, RETRY_MS);
-        if (!this.isClosed) this.report(words);
-      };
-    });
-    return this.opening;
-  }
-
-  async show(data) {
-    const [number, micros] = new Uint32Array(data, 0, 3);
+  // Returns who waits for a frame. The newest wins: those before it that have no answer were left out.
+  take(number) {
     const mine = this.waiting.get(number);
-    // The newest frame wins: those before it that have no answer were left out.
     for (const [earlier, { reject }] of this.waiting) {
       if (earlier < number) reject(null);
       if (earlier <= number) this.waiting.delete(earlier);
     }
-    const picture = await createImageBitmap(new Blob([data.slice(HEADER_BYTES)]));
-    mine?.resolve({ picture, paintMs: micros / 1000 });
+    return mine;
   }
 
-  fail({ error, frame }) {
-    if (frame === null) {
-      this.report(error);
-      return;
+  async answer(number, paintMs, image) {
+    const mine = this.take(number);
+    try {
+      mine?.resolve({ picture: await createImageBitmap(image), paintMs });
+    } catch {
+      mine?.reject(new Error("this browser cannot read the painting"));
     }
-    this.waiting.get(frame)?.reject(new Error(error));
-    this.waiting.delete(frame);
   }
 
   end(error) {
@@ -91,56 +42,120 @@ export class ServerEngine {
 
   close() {
     this.isClosed = true;
-    this.opening?.then((socket) => socket.close(), () => {});
     this.end(null);
   }
 }
 
+// Sends every frame as a JPEG, a still picture as a PNG. See infer/live.py for the messages.
+export class ServerEngine extends Engine {
+  depth = 2;
+  wish = ""; // the controls that were sent last
+  newest = 0; // frame that was sent
+
+  constructor(known, report) {
+    super();
+    this.name = `Server, ${known.server.provider}`;
+    this.report = report;
+  }
+
+  async paint(canvas, controls, isStill) {
+    const wish = JSON.stringify({ ...controls, format: isStill ? "png" : "jpeg" });
+    const type = isStill ? "image/png" : "image/jpeg";
+    const number = ++this.number;
+    const [socket, blob] = await Promise.all([this.open(), canvas.convertToBlob({ type, quality: 0.92 })]);
+    if (this.isClosed || number < this.newest) throw null;
+    if (socket.loss) throw socket.loss;
+    const answer = this.expect(number);
+    if (socket.readyState !== WebSocket.OPEN) return answer; // it ends with the connection
+    this.newest = number;
+    if (wish !== this.wish) socket.send(wish);
+    this.wish = wish;
+    socket.send(new Blob([new Uint32Array([number]), blob]));
+    return answer;
+  }
+
+  open() {
+    this.opening ??= new Promise((resolve, reject) => {
+      const address = new URL("live", location.href);
+      address.protocol = address.protocol.replace("http", "ws");
+      const socket = new WebSocket(address);
+      socket.binaryType = "arraybuffer";
+      socket.onopen = () => {
+        this.wish = "";
+        this.report("");
+        resolve(socket);
+      };
+      socket.onmessage = ({ data }) => (typeof data === "string" ? this.fail(JSON.parse(data)) : this.show(data));
+      socket.onclose = ({ code }) => {
+        const words = code === 1009 ? "the picture is too large for the server" : "no connection to the server; trying again";
+        const lost = () => {
+          socket.loss = Object.assign(new Error(words), { isLost: true });
+          this.opening = null;
+          reject(socket.loss);
+          this.end(this.isClosed ? null : socket.loss);
+        };
+        if (this.isClosed) lost();
+        else setTimeout(lost, RETRY_MS);
+        if (!this.isClosed) this.report(words);
+      };
+    });
+    return this.opening;
+  }
+
+  show(data) {
+    const [number, micros] = new Uint32Array(data, 0, 3);
+    this.answer(number, micros / 1000, new Blob([data.slice(HEADER_BYTES)]));
+  }
+
+  fail({ error, frame }) {
+    if (frame === null) this.report(error);
+    else this.take(frame)?.reject(new Error(error));
+  }
+
+  close() {
+    super.close();
+    this.opening?.then((socket) => socket.close(), () => {});
+  }
+}
+
 // Runs the model in a worker of this page with onnxruntime-web.
-export class BrowserEngine {
+export class BrowserEngine extends Engine {
   depth = 1;
 
   constructor(known, backend) {
+    super();
     this.backend = backend;
     this.known = known;
     this.name = backend === "webgpu" ? "This browser, WebGPU" : "This browser, WebAssembly";
-    this.waiting = new Map();
-    this.number = 0;
     this.worker = new Worker(new URL("browser.js", location.href), { type: "module" });
-    this.worker.onmessage = ({ data }) => this.answer(data);
-    this.worker.onerror = (event) => this.end(new Error(event.message || "the worker could not be started"));
+    this.worker.onmessage = ({ data }) => this.show(data);
+    this.worker.onerror = (event) => {
+      this.broken = new Error(event.message || "the worker could not be started");
+      this.end(this.broken);
+    };
   }
 
   async paint(canvas, controls) {
+    if (this.broken) throw this.broken;
     const model = this.known.models.find(({ name }) => name === controls.model);
     const context = canvas.getContext("2d");
     const { data, width, height } = context.getImageData(0, 0, canvas.width, canvas.height);
     const number = ++this.number;
     const job = { number, model, controls, width, height, pixels: data.buffer };
     const place = { backend: this.backend, runtime: new URL(`${this.known.runtime}/`, location.href).href };
-    return new Promise((resolve, reject) => {
-      this.waiting.set(number, { resolve, reject });
-      this.worker.postMessage({ ...job, ...place, file: new URL(model.file, location.href).href }, [data.buffer]);
-    });
+    this.worker.postMessage({ ...job, ...place, file: new URL(model.file, location.href).href }, [data.buffer]);
+    return this.expect(number);
   }
 
-  async answer({ number, error, pixels, width, height, paintMs, name }) {
-    const mine = this.waiting.get(number);
-    this.waiting.delete(number);
+  show({ number, error, pixels, width, height, paintMs, name }) {
     if (name) this.name = name;
-    if (!mine) return;
-    if (error) mine.reject(new Error(error));
-    else mine.resolve({ picture: await createImageBitmap(new ImageData(new Uint8ClampedArray(pixels), width, height)), paintMs });
-  }
-
-  end(error) {
-    for (const { reject } of this.waiting.values()) reject(error);
-    this.waiting.clear();
+    if (error) this.take(number)?.reject(new Error(error));
+    else this.answer(number, paintMs, new ImageData(new Uint8ClampedArray(pixels), width, height));
   }
 
   close() {
+    super.close();
     this.worker.terminate();
-    this.end(null);
   }
 }
 

@@ -8,6 +8,7 @@ export function listen({ keys, view, stage, moveOnView, chooseNumber, usePicture
     const isTyping = target.matches?.("select, input:not([type=range], [type=checkbox], [type=radio])");
     if (event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
     if (target === view && moveOnView(event)) event.preventDefault();
+    else if (event.repeat) return; // a key that is held down is pressed once
     else if (/^[1-9]$/.test(key)) chooseNumber(Number(key) - 1);
     else keys[key.toLowerCase()]?.();
   });
@@ -15,7 +16,7 @@ export function listen({ keys, view, stage, moveOnView, chooseNumber, usePicture
     document.addEventListener(name, (event) => {
       event.preventDefault();
       stage.classList.toggle("dropping", name === "dragover");
-      if (name === "drop") usePicture(event.dataTransfer.files[0]);
+      if (name === "drop") usePicture(event.dataTransfer.files[0] ?? null);
     });
   }
   document.addEventListener("paste", (event) => usePicture(event.clipboardData.files[0]));

@@ -11,7 +11,6 @@ export class Regions {
   clear() {
     this.width = this.height = this.planes = 0;
     this.isEmpty = true;
-    this.cursor = { x: 0.5, y: 0.5 };
   }
 
   // Makes the grid for a picture and a model; regions of another shape are lost.
@@ -20,9 +19,8 @@ export class Regions {
     const width = Math.max(1, Math.round(pictureWidth * scale));
     const height = Math.max(1, Math.round(pictureHeight * scale));
     if (width === this.width && height === this.height && planes === this.planes) return;
-    const { cursor } = this;
     this.clear();
-    Object.assign(this, { width, height, planes, cursor });
+    Object.assign(this, { width, height, planes });
     this.cover = new Float32Array(width * height);
     this.layer = new Float32Array(planes * width * height);
   }

@@ -17,7 +17,13 @@ export class Camera {
     const camera = new Camera();
     camera.stream = stream;
     camera.video = Object.assign(document.createElement("video"), { srcObject: stream, muted: true, playsInline: true });
-    await camera.video.play();
+    try {
+      await camera.video.play();
+    } catch (error) {
+      camera.close();
+      throw new Error(`the camera gives no picture: ${error.message}`);
+    }
+    for (const track of stream.getTracks()) track.onended = () => camera.onlost?.();
     camera.watch();
     return camera;
   }

@@ -9,12 +9,16 @@ import { Tiles } from "./tiles.js";
 import { View } from "./view.js";
 
 const $ = (id) => document.getElementById(id);
-const state = { engine: null, source: null, inFlight: 0, isBrushing: false, isEngineInTrouble: false };
-const known = await fetch("models.json").then((answer) => {
-  if (answer.ok) return answer.json();
-  report(`the models cannot be listed: ${answer.status} ${answer.statusText}`);
-  throw new Error(answer.statusText);
-});
+const state = { engine: null, source: null, inFlight: 0, jobs: 0, shownJob: 0, openings: 0, isEngineInTrouble: false };
+const known = await fetch("models.json")
+  .then((answer) => {
+    if (answer.ok) return answer.json();
+    throw new Error(`${answer.status} ${answer.statusText}`);
+  })
+  .catch((error) => {
+    report(`the models cannot be listed: ${error.message}`);
+    throw error;
+  });
 const regions = new Regions();
 const keeper = new Keeper();
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -72,8 +76,8 @@ function again() {
 
 // A still picture that is not painted yet as it was asked for makes the page busy.
 function showBusy() {
-  const { source, inFlight } = state;
-  $("studio").setAttribute("aria-busy", Boolean(source?.isStill && (source.hasNew || inFlight > 0)));
+  const { engine, source, inFlight } = state;
+  $("studio").setAttribute("aria-busy", Boolean(engine && source?.isStill && (source.hasNew || inFlight > 0)));
 }
 
 function showValues() {
@@ -87,13 +91,14 @@ function showValues() {
 // --- regions
 
 function brushStroke(from, to) {
+  if (!state.source) return;
   regions.fit(...state.source.size, tiles.model.styles.length + 1);
   regions.stroke(from, to, Number($("brush-style").value), Number($("brush-width").value) / 2);
   again();
 }
 
 function setBrushing(isOn) {
-  state.isBrushing = view.isBrushing = isOn && tiles.model.controls === "regional";
+  view.isBrushing = isOn && tiles.model.controls === "regional";
   $("brush").setAttribute("aria-pressed", view.isBrushing);
   $("view").classList.toggle("brushing", view.isBrushing);
   setBrushWidth();
@@ -127,16 +132,18 @@ async function paint(engine, source) {
   captured.height = Math.max(1, Math.round(height * scale));
   source.draw(pen, captured.width, captured.height, $("mirror").checked);
   const startedAt = performance.now();
+  const job = ++state.jobs;
   state.inFlight++;
   try {
     const [{ picture, paintMs }, photograph] = await Promise.all([
       engine.paint(captured, wish, source.isStill),
       createImageBitmap(captured),
     ]);
-    if (source !== state.source || engine !== state.engine) return;
+    if (source !== state.source || engine !== state.engine || job < state.shownJob) return;
+    state.shownJob = job;
     keeper.show(picture);
     view.show(photograph, picture);
-    shown(performance.now() - startedAt, paintMs);
+    shown(picture, performance.now() - startedAt, paintMs);
   } catch (error) {
     if (error === null || engine !== state.engine) return;
     report(error.message, true);
@@ -148,13 +155,13 @@ async function paint(engine, source) {
   }
 }
 
-function shown(latencyMs, paintMs) {
+function shown({ width, height }, latencyMs, paintMs) {
   const now = performance.now();
   times.push(now);
   while (times.length > 2 && now - times[0] > 1000) times.shift();
   const rate = times.length > 1 ? ((times.length - 1) * 1000) / (now - times[0]) : 0;
   $("speed").textContent = `${state.source.isStill ? "" : `${rate.toFixed(1)} fps, `}${latencyMs.toFixed(0)} ms from frame to screen, ${paintMs.toFixed(0)} of them painting`;
-  $("picture-size").textContent = `${captured.width} × ${captured.height} px`;
+  $("picture-size").textContent = `${width} × ${height} px`;
   $("engine-name").textContent = state.engine.name;
   $("studio").dataset.painted = Number($("studio").dataset.painted ?? 0) + 1;
   if (state.isEngineInTrouble) report("");
@@ -164,18 +171,28 @@ function shown(latencyMs, paintMs) {
 // --- sources
 
 async function useSource(opening) {
+  const mine = ++state.openings;
   let source;
   try {
     source = await opening;
   } catch (error) {
-    report(error.message);
+    if (mine === state.openings) report(error.message);
+    return;
+  }
+  if (mine !== state.openings) {
+    source.close(); // another was chosen while this one opened
     return;
   }
   state.source?.close();
+  source.onlost = () => {
+    if (source !== state.source) return;
+    switchCamera();
+    report("the camera is gone; plug it in or allow it again, then press Camera");
+  };
   state.source = source;
   times.length = 0;
   regions.clear();
-  report("");
+  if (state.engine) report(""); // otherwise it says why nothing can be painted
   $("invitation").hidden = true;
   $("camera").setAttribute("aria-pressed", !source.isStill);
   showValues();
@@ -189,18 +206,25 @@ function switchCamera() {
   } else useSource(Camera.open());
 }
 
-const usePicture = (file) => file && useSource(Still.open(file));
+// Args: a file; null for something else that was dropped, undefined where nothing was chosen.
+function usePicture(file) {
+  if (file) useSource(Still.open(file));
+  else if (file === null) report("only files can be dropped here; save the picture first");
+}
+
 // --- engines
 
 function stopEngine() {
   state.engine?.close();
   state.engine = null;
+  for (const radio of document.querySelectorAll("[name=engine]")) radio.checked = false; // each can be tried again
 }
 
 function useEngine(kind) {
   stopEngine();
+  document.querySelector(`[name=engine][value=${kind}]`).checked = true;
   report("");
-  const tell = (words) => report(words, true);
+  const tell = (words) => (words || state.isEngineInTrouble) && report(words, true);
   state.engine = kind === "server" ? new ServerEngine(known, tell) : new BrowserEngine(known, kind);
   $("engine-name").textContent = state.engine.name;
   $("speed").textContent = kind === "server" ? "" : "the first picture loads the model";
@@ -215,7 +239,6 @@ async function offerEngines() {
   for (const radio of document.querySelectorAll("[name=engine]")) {
     const { can, note } = engines[radio.value];
     radio.disabled = !can;
-    radio.checked = radio.value === kind;
     radio.closest("label").querySelector("small").textContent = note;
     radio.onchange = () => useEngine(radio.value);
   }
@@ -225,16 +248,22 @@ async function offerEngines() {
 
 // --- snapshot and recording
 
-const label = () => tiles.label.replaceAll(/[^\p{L}\p{N}-]+/gu, "-");
+const label = () => tiles.label.replaceAll(/[^\p{L}\p{M}\p{N}-]+/gu, "-");
 
 function switchRecording() {
   try {
     if (keeper.isRecording) keeper.end();
-    else keeper.begin(label());
+    else keeper.begin(label(), recordingFailed);
   } catch (error) {
     report(error.message);
   }
   $("record").setAttribute("aria-pressed", keeper.isRecording);
+}
+
+function recordingFailed(words) {
+  keeper.end();
+  $("record").setAttribute("aria-pressed", false);
+  report(words);
 }
 
 // --- wires
@@ -249,7 +278,7 @@ const keys = {
   o: () => $("file").click(),
   s: () => isReady("snapshot") && keeper.snapshot(label()),
   r: () => isReady("record") && switchRecording(),
-  b: () => setBrushing(!state.isBrushing),
+  b: () => setBrushing(!view.isBrushing),
   m: () => $("mirror").click(),
 };
 clicks({
@@ -279,7 +308,7 @@ function moveOnView({ key, shiftKey }) {
   const [dx, dy] = ARROWS[key] ?? [0, 0];
   const step = shiftKey ? 0.1 : 0.02;
   const within = (value) => Math.min(1, Math.max(0, value));
-  if (!state.isBrushing) {
+  if (!view.isBrushing) {
     if (dx) setDivider(within(view.divider + dx * step));
     return dx !== 0;
   }
@@ -292,6 +321,7 @@ function moveOnView({ key, shiftKey }) {
 listen({ keys, view: $("view"), stage: $("stage"), moveOnView, chooseNumber: (n) => tiles.chooseNumber(n), usePicture });
 
 $("size").max = known.most_size;
+$("texture").max = 100 * known.most_texture;
 $("size").value = known.size;
 $("made-with").textContent = known.made_with;
 tiles.choose(0, 0);

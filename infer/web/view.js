@@ -10,10 +10,11 @@ export class View {
     this.isBrushing = false;
     this.cursor = null;
     this.radius = 0; // of the brush, share of the picture's long side
-    this.last = null;
+    this.last = null; // where the pointer that is pressed was
+    this.pointer = null;
     canvas.addEventListener("pointerdown", (event) => this.press(event));
     canvas.addEventListener("pointermove", (event) => this.move(event));
-    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, () => (this.last = null));
+    for (const name of ["pointerup", "pointercancel"]) canvas.addEventListener(name, (event) => this.lift(event));
     canvas.addEventListener("pointerleave", () => this.point(null));
   }
 
@@ -65,7 +66,8 @@ export class View {
   }
 
   press(event) {
-    if (!this.painting || event.button !== 0) return;
+    if (!this.painting || event.button !== 0 || this.last) return; // one finger at a time
+    this.pointer = event.pointerId;
     this.canvas.setPointerCapture(event.pointerId);
     this.last = this.place(event);
     this.drag(this.last);
@@ -73,8 +75,12 @@ export class View {
 
   move(event) {
     const place = this.place(event);
-    if (this.last) this.drag(place);
+    if (this.last && event.pointerId === this.pointer) this.drag(place);
     this.point(place);
+  }
+
+  lift({ pointerId }) {
+    if (pointerId === this.pointer) this.last = null;
   }
 
   drag(place) {
