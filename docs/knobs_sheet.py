@@ -2,8 +2,9 @@
 
     python docs/knobs_sheet.py STYLE -o docs/knobs.jpg
 
-Painted by the slow method, which has the same objective as a training, with the compact loss
-network: what a network would learn to do, without training one for each knob.
+Painted by the slow method, which has the same objective as a training: what a network would learn
+to do, without training one for each knob. By VGG-19, since the slow method finds patterns that the
+compact network does not see.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from nst.loss_network import find_loss_network
 from nst.optimize import optimize
 from nst.samples import photographs
 from nst.tensors import to_uint8
-from nst.terminal import border, say
+from nst.terminal import border, progress, say
 
 PAINTED_PX, SHOWN_PX = 384, 320
-STRENGTHS = (0.25, 1.0, 4.0)
-DENSITIES = (256, 512, 1024)
+STRENGTHS = (0.1, 1.0, 10.0)
+DENSITIES = (192, 512, 1024)
 
 
 def main() -> None:
@@ -39,7 +40,7 @@ def main() -> None:
     asked = parser.parse_args()
     photo = photographs()[1]
     config = OptimizeConfig(size=PAINTED_PX, evaluations=asked.evaluations)
-    weights = find_loss_network("compact")
+    weights = find_loss_network("vgg19", announce=say, bars=progress)
     knobs = [(f"--style-strength {x:g}", replace(config, strength=x)) for x in STRENGTHS]
     knobs += [(f"--density {x}", replace(config, style_size=x)) for x in DENSITIES]
     cells: list[Cell] = []

@@ -280,7 +280,7 @@ def load_opencv() -> ModuleType:
         import cv2
     except ImportError:
         raise MediaError(
-            "the webcam needs the package opencv-python; install it: pip install 'nst[webcam]'"
+            "the webcam needs the package opencv-python; install it: pip install opencv-python"
         ) from None
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
     return cv2

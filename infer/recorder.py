@@ -54,7 +54,7 @@ class Recorder:
         self._size: tuple[int, int] | None = None
         self._begins_at = self._ends_at = 0.0
         if importlib.util.find_spec("av") is None:
-            raise MediaError("recording needs the package av; install it: pip install 'nst[video]'")
+            raise MediaError("recording needs the package av; install it: pip install av")
         try:
             path.open("xb").close()  # the name is ours now
         except OSError as error:

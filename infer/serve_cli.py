@@ -178,7 +178,8 @@ def _check_packages() -> None:
         import websockets  # noqa: F401
     except ImportError as error:
         raise InferenceError(
-            f"nst serve needs the package {error.name}; install it: pip install 'nst[serve]'"
+            f"nst serve needs the package {error.name}; install it:"
+            " pip install fastapi uvicorn websockets"
         ) from None
 
 

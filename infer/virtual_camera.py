@@ -32,7 +32,7 @@ class VirtualCamera:
             import pyvirtualcam
         except ImportError:
             raise MediaError(
-                "--virtual needs the package pyvirtualcam; install it: pip install 'nst[virtual]'"
+                "--virtual needs the package pyvirtualcam; install it: pip install pyvirtualcam"
             ) from None
         self._library: Any = pyvirtualcam
         self._camera: Any = None

@@ -328,7 +328,7 @@ try:
 except MediaError as error:
     print(error)
 """)
-    assert "pip install 'nst[webcam]'" in done.stdout, done.stderr
+    assert "pip install opencv-python" in done.stdout, done.stderr
 
 
 def test_no_import_of_pyav_beside_opencv() -> None:

@@ -271,7 +271,7 @@ def test_without_pyvirtualcam_the_package_is_named(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyvirtualcam", None)
     assert run(invert_model, "--provider", "cpu", "--virtual") == 1
-    assert "pip install 'nst[virtual]'" in capsys.readouterr().err
+    assert "pip install pyvirtualcam" in capsys.readouterr().err
 
 
 def test_a_virtual_camera_has_even_sides_and_follows_the_size(

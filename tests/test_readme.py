@@ -157,7 +157,7 @@ def test_the_python_that_paints_paints(
     Path("starry-night.onnx").write_bytes(invert_model.read_bytes())
     Image.fromarray(photo).save("photo.jpg")
     exec(block, {})
-    with Image.open("photo.jpg") as seen, Image.open("painted.png") as painted:
+    with Image.open("photo.jpg") as seen, Image.open("out.png") as painted:
         np.testing.assert_array_equal(np.asarray(painted), 255 - np.asarray(seen))
 
 

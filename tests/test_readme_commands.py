@@ -21,7 +21,8 @@ README = Path(__file__).parent.parent / "README.md"
 HELP_ALONE = ("quickstart", "serve", "webcam")
 QUICK = {
     "train": "--steps 1 --size 64 --density 64 --loss-network compact --device cpu",
-    "stylize": "--size 96 --overwrite",
+    "stylize": "--size 96",
+    "models": "",
 }
 """Added to a command, by its name."""
 
@@ -61,11 +62,12 @@ def test_readme_from_top_to_bottom(
     if not registry.entries():
         pytest.skip("no model is embedded")
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NST_DATA", str(tmp_path / "data"))
     shutil.copytree(photo_folder, "photos")
     with Image.open(next(Path("photos").iterdir())) as picture:
         picture.convert("RGB").save("photo.jpg")
         picture.convert("L").save("sky.png")
-    for number, name in enumerate(("style", "wave", "scream", "udnie")):
+    for number, name in enumerate(("style", "wave", "scream")):
         with Image.open(style_file) as style:
             style.rotate(90 * number, expand=True).save(f"{name}.jpg")
     frames = [Image.new("RGB", (32, 24), (60 * level,) * 3) for level in range(3)]
@@ -80,7 +82,7 @@ def test_readme_from_top_to_bottom(
         capsys.readouterr()
         assert exit_code(name, *rest, *quick) == 0, (words, capsys.readouterr().err)
         lines = capsys.readouterr().out.splitlines()
-        if name not in HELP_ALONE:
+        if name in ("train", "stylize"):
             assert Path(lines[-1]).is_file(), words
             if output:
                 assert lines[-1] == output, words

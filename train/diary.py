@@ -45,7 +45,7 @@ class Diary:
         try:
             self._board = Board(self.run.folder, self.learner.step)
         except ImportError:
-            self.announce("no TensorBoard files are written: pip install 'nst[log]'")
+            self.announce("no TensorBoard files are written: pip install tensorboard")
         if self.learner.step == 0:
             self.picture()
 
@@ -91,4 +91,4 @@ class Diary:
                 save_loss_plot(self.run.folder / "loss.png", self.run.log_file)
             except ImportError:
                 self._draws = False
-                self.announce("loss.png is not drawn: pip install 'nst[log]'")
+                self.announce("loss.png is not drawn: pip install matplotlib")

@@ -22,9 +22,7 @@ CORE = (
     *("torch", "torchvision", "onnx", "onnxscript", "datasets", "pillow", "numpy", "safetensors"),
     *("huggingface_hub", "pyarrow", "tqdm", "typer", "rich", "psutil", "tifffile"),
 )
-EXTRAS = {"av": "video", "matplotlib": "log", "tensorboard": "log"} | dict.fromkeys(
-    ("fastapi", "uvicorn", "websockets"), "serve"
-)
+EXTRAS = ("av", "matplotlib", "tensorboard", "fastapi", "uvicorn", "websockets")
 RUNTIMES = (
     "onnxruntime",
     "onnxruntime-gpu",
@@ -84,10 +82,9 @@ def packages() -> list[Fact]:
         remedy = "" if found else f"pip install {name}"
         facts.append(Fact(name, found or "not installed", remedy))
     facts.append(_one_of(RUNTIMES, missing="pip install onnxruntime"))
-    facts.append(_one_of(OPENCVS, extra="webcam"))
+    facts.append(_one_of(OPENCVS))
     facts += [
-        Fact(name, _version(name) or f"not installed (pip install 'nst[{extra}]')")
-        for name, extra in EXTRAS.items()
+        Fact(name, _version(name) or f"not installed (pip install {name})") for name in EXTRAS
     ]
     for module, distribution in (("cv2", "opencv-python"), ("av", "av")):
         # Both carry libraries that want others from the system, libGL for one; and those of the
@@ -246,11 +243,11 @@ def _version(distribution: str) -> str:
         return ""
 
 
-def _one_of(names: Sequence[str], *, missing: str = "", extra: str = "") -> Fact:
+def _one_of(names: Sequence[str], *, missing: str = "") -> Fact:
     """Return which of several distributions with one folder is there; two are a fault."""
     found = [name for name in names if _version(name)]
     if not found:
-        hint = f" (pip install 'nst[{extra}]')" if extra else ""
+        hint = "" if missing else f" (pip install {names[0]})"
         return Fact(names[0], f"not installed{hint}", missing)
     if len(found) == 1:
         return Fact(found[0], _version(found[0]))
