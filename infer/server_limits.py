@@ -26,6 +26,21 @@ RETRY_S = 2
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp")
 
+PAGE_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self' 'wasm-unsafe-eval'",
+        "style-src 'self'",
+        "img-src 'self' blob:",
+        "media-src 'self' blob:",
+        "connect-src 'self'",
+        "worker-src 'self' blob:",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+)
+"""That of ``infer/web/index.html``, which has it for the folder without a server; a worker obeys that
+of its own file."""
 _CLOSE = {"connection": "close"}  # nobody reads the rest of that body
 _HEADERS = {
     "x-content-type-options": "nosniff",
@@ -34,7 +49,7 @@ _HEADERS = {
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-embedder-policy": "require-corp",
     "cross-origin-resource-policy": "same-origin",
-    "content-security-policy": "frame-ancestors 'none'",  # the rest stands in the page itself
+    "content-security-policy": f"{PAGE_POLICY}; frame-ancestors 'none'",
 }
 
 

@@ -149,7 +149,11 @@ def test_the_page_loads_nothing_from_elsewhere(port: int) -> None:
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cross-origin-opener-policy"] == "same-origin"
         assert headers["cross-origin-embedder-policy"] == "require-corp"
+        policy, _, rest = headers["content-security-policy"].partition("; frame-ancestors ")
+        assert rest == "'none'"
         text = content.decode()
+        if path == "/":  # a worker obeys the policy of its own file, so that all have the page's
+            assert f'"Content-Security-Policy" content="{policy}"' in text
         hosts = set(re.findall(r"https?://([^/\"'` )]+)", text))
         assert hosts <= {"localhost:8000", "www.w3.org"}, path
         names = re.findall(r"(?:src|href|from)[= ]\"(?:\./)?([\w.-]+\.\w+)\"", text)

@@ -477,6 +477,7 @@ def test_a_bad_message_is_answered_and_the_connection_stays(
         answer = json.loads(live.recv(timeout=20))
         assert answer["status"] == status
         assert "\n" not in answer["error"]
+        live.send('{"format": "png"}')
         live.send(b"\2\0\0\0" + GOOD)
         painted = live.recv(timeout=20)
         assert isinstance(painted, bytes)
