@@ -39,8 +39,8 @@ PAGE_POLICY = "; ".join(
         "form-action 'none'",
     )
 )
-"""That of ``infer/web/index.html``, which has it for the folder without a server; a worker obeys that
-of its own file."""
+"""That of ``infer/web/index.html``, which has it for the folder without a server; a worker obeys
+that of its own file."""
 _CLOSE = {"connection": "close"}  # nobody reads the rest of that body
 _HEADERS = {
     "x-content-type-options": "nosniff",
