@@ -1,6 +1,6 @@
 """Make sheets of four photographs that may be published, and what models make of each.
 
-    python docs/four_photographs.py MODEL -o docs/first-light.jpg
+    python docs/four_photographs.py MODEL -o four.jpg
     python docs/four_photographs.py MODEL OTHER --side 288 -o docs/synthetic-painted.jpg
 
 The photographs come with scikit-image (the ``dev`` extra): astronaut (NASA, public domain), coffee

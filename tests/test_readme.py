@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 from nst.cli import COMMANDS, app
 
 HOUSE = Path(__file__).parent.parent
-PAGES = {path: path.read_text() for path in (HOUSE / "README.md", *(HOUSE / "docs").glob("*.md"))}
+PAGES = {path: path.read_text() for path in (HOUSE / "README.md", *(HOUSE / "docs").rglob("*.md"))}
 README = PAGES[HOUSE / "README.md"]
 
 
