@@ -53,7 +53,7 @@ def main() -> None:
         squares = [None if rgb is None else middle(rgb) for rgb in row]
         cells += zip(squares, words if row is rows[-1] else [""] * len(row), strict=True)
     laid = sheet(cells, columns=len(words), height=asked.cell, width=asked.cell)
-    save_image(asked.output, laid, overwrite=True)
+    save_image(asked.output, laid, overwrite=True, quality=82)
     result(f"{asked.output}: {len(photos)} photographs in {len(styles)} styles")
     if asked.cards is not None:
         result("\n".join(_table(asked.cards, styles)))
