@@ -89,7 +89,7 @@ def test_all_ways_paint_the_same_picture(model_file: Path, known_rates: None) ->
 def test_two_styles_side_by_side_are_a_way_of_their_own(known_rates: None) -> None:
     """By torch, to one grey level, also where the sides are no multiple of the network's."""
     torch.manual_seed(0)
-    network = build_network(dimensions_named("johnson:width=4"), 3)
+    network = build_network(dimensions_named("swift:width=8,blocks=1,noise=0"), 3)
     with torch.no_grad():
         for values in network.parameters():
             values.add_(0.2 * torch.randn(values.shape))

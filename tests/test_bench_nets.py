@@ -13,7 +13,7 @@ from nst.commands.net_search import CANDIDATES
 from nst.dimensions import dimensions_named
 from nst.net_plot import net_plot
 
-NETS = ("swift:width=8,blocks=1,noise=0", "johnson:width=2")
+NETS = ("swift:width=8,blocks=1,noise=0", "swift:width=4,blocks=1,noise=0")
 
 
 def test_networks_are_trained_judged_and_timed_once(
