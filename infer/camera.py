@@ -25,8 +25,8 @@ from nst.errors import MediaError
 
 PATIENCE_S = 3.0
 """How long a camera may give nothing, while it is opened again and again, before we give up."""
-LISTING_READS = 10
-"""Tries of a camera that is listed; some give nothing at first."""
+LISTING_S = 1.0
+"""How long a camera that is listed may give nothing at first."""
 RETRY_PAUSE_S = 0.25
 """Pause between two tries to open a camera that was lost."""
 OLDEST_S = 2.0
@@ -106,7 +106,10 @@ class Camera:
         self._slot: Shot | None = None
         self._last_at = 0.0
         feed = self._open_feed()
-        first = self._first_frame(feed)
+        first = _first_frame(feed, PATIENCE_S)
+        if first is None:
+            feed.close()
+            raise MediaError(f"{self.name} was opened but gives no picture; try another one")
         self.size: tuple[int, int] = (first.shape[0], first.shape[1])
         """Height and width of a frame, px."""
         self._put(first, feed.captured_at)
@@ -141,17 +144,6 @@ class Camera:
         self._is_stopped.set()
         # A driver can hold a read for ten seconds; the thread ends by itself afterwards.
         self._thread.join(timeout=1.0)
-
-    def _first_frame(self, feed: Feed) -> NDArray[np.uint8]:
-        deadline = time.perf_counter() + PATIENCE_S
-        while True:  # some cameras give nothing at first
-            frame = feed.read()
-            if frame is not None:
-                return frame
-            if feed.interval_s or time.perf_counter() > deadline:
-                feed.close()
-                raise MediaError(f"{self.name} was opened but gives no picture; try another one")
-            self._is_stopped.wait(RETRY_PAUSE_S / 5)
 
     def _put(self, frame: NDArray[np.uint8], captured_at: float | None) -> None:
         with self._changed:
@@ -246,6 +238,16 @@ class OpenCVFeed:
             capture.set(cv2.CAP_PROP_FRAME_HEIGHT, height)
 
 
+def _first_frame(feed: Feed, patience_s: float) -> NDArray[np.uint8] | None:
+    """Return the first frame; None where none comes, at once of a file, else after a while."""
+    deadline = time.perf_counter() + patience_s
+    while (frame := feed.read()) is None:  # some cameras give nothing at first
+        if feed.interval_s or time.perf_counter() > deadline:
+            return None
+        time.sleep(RETRY_PAUSE_S / 5)
+    return frame
+
+
 def list_cameras() -> list[CameraInfo]:
     """Open every camera for a moment and return those that give a picture.
 
@@ -259,8 +261,7 @@ def list_cameras() -> list[CameraInfo]:
             feed = OpenCVFeed(index, width=None, height=None)
         except MediaError:
             continue
-        reads = (feed.read() for _ in range(LISTING_READS))
-        frame = next((frame for frame in reads if frame is not None), None)
+        frame = _first_frame(feed, LISTING_S)
         feed.close()
         if frame is not None:
             label = Path(f"/sys/class/video4linux/video{index}/name")

@@ -74,9 +74,9 @@ class Window:
             return QUIT
         if code < 0:
             return ""
-        if code & 0xFF00 == NO_CHARACTER:  # otherwise an arrow would be taken for a letter
-            code = ESCAPE if code & 0xFF == ESCAPE else 0
-        return QUIT if code & 0xFF == ESCAPE else chr(code & 0xFF).lower() if code & 0xFF else ""
+        if code & 0xFF00 == NO_CHARACTER and code & 0xFF != ESCAPE:
+            return ""  # otherwise an arrow would be taken for a letter
+        return QUIT if code & 0xFF == ESCAPE else chr(code & 0xFF).lower()
 
     def close(self) -> None:
         """Close the window."""

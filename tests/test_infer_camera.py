@@ -284,6 +284,8 @@ assert "av" not in sys.modules and "torch" not in sys.modules
 
 def test_a_camera_that_gives_nothing_at_first_is_listed(monkeypatch: pytest.MonkeyPatch) -> None:
     class SlowFeed:
+        interval_s = 0.0
+
         def __init__(self, device: int, **size: Any) -> None:
             self.frames = iter([None] * 3 + [picture(1)] if device == 1 else [None] * 50)
 
@@ -293,6 +295,7 @@ def test_a_camera_that_gives_nothing_at_first_is_listed(monkeypatch: pytest.Monk
         def close(self) -> None:
             pass
 
+    monkeypatch.setattr(camera_module, "LISTING_S", 0.3)
     monkeypatch.setattr(camera_module, "OpenCVFeed", SlowFeed)
     monkeypatch.setattr(camera_module, "_candidates", lambda: [0, 1])
     assert [each.index for each in camera_module.list_cameras()] == [1]

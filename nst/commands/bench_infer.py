@@ -98,7 +98,8 @@ def bench_infer(
         f"{machine['device']}, {machine['threads']} threads,"
         f" onnxruntime {machine['onnxruntime']}, torch {machine['torch']}"
     )
-    with progress("benchmark, turns", rounds * 3 * len(cases)) as bar:
+    turns = rounds * sum(4 if case.is_divisible else 3 for case in cases)
+    with progress("benchmark, turns", turns) as bar:
         rows = measure_cases(cases, rounds=rounds, runs=runs, advance=bar.update)
     record: dict[str, Any] = {
         "machine": machine,

@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from nst.commands.peers import halved
 from nst.contract import Controls, FilePrecision, ModelInfo
 from nst.dimensions import dimensions_named
-from nst.image import resize_image
 from nst.nets import build_network
 from nst.network import StyleNetwork
 from nst.settings import Provider
@@ -68,18 +67,12 @@ class Case:
         """Return the input ``mix`` for a file with controls: the first style, or two halves."""
         if not self.net.styles:
             return None
-        channels = 1 + len(self.net.styles)
-        if is_divided:
-            from infer.mixture import GRID_PX
+        from infer.mixture import Mixture, Region
 
-            cells = -(-self.height // GRID_PX), -(-self.width // GRID_PX)
-            second = resize_image(self.mask(), *cells).astype(np.float32) / 255
-            mix = np.zeros((1, channels, *cells), np.float32)
-            mix[0, 1], mix[0, 2] = 1 - second, second
-            return mix
-        mix = np.zeros((1, channels, 1, 1), np.float32)
-        mix[0, 1] = 1.0
-        return mix
+        shares = np.eye(1 + len(self.net.styles), dtype=np.float32)
+        halves = [Region("the right half", self.mask(), shares[2])] if is_divided else []
+        mixture = Mixture(label="", ground=shares[1:2], regions=halves)
+        return mixture.grid(self.height, self.width, strength=1.0, name="the picture")
 
     @property
     def device(self) -> torch.device:
