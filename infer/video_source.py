@@ -33,7 +33,7 @@ def load_av() -> ModuleType:
     try:
         import av
     except ImportError:
-        raise MediaError("videos need the package av; install it: pip install av") from (None)
+        raise MediaError("videos need the package av; install it: pip install av") from None
     return av
 
 
