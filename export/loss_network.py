@@ -15,8 +15,9 @@ import onnx
 import torch
 from torch import Tensor, nn
 
+from export.graph_edit import strip
 from export.parity import Case, picture
-from export.to_onnx import OPSET, quiet, strip
+from export.to_onnx import OPSET, quiet
 from nst.contract import DIMENSIONS, INPUT
 from nst.encoder import VGG19
 from nst.errors import ParityError

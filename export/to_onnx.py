@@ -7,17 +7,18 @@ import dataclasses
 import logging
 import os
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxscript.optimizer
 import torch
-from onnx import GraphProto, ModelProto, numpy_helper
+from onnx import ModelProto, numpy_helper
 from torch import Tensor, nn
 
-from export.graph_check import check_graph, norm_nodes
+from export.graph_check import check_graph
+from export.graph_edit import leave_single_cells, name_norms, name_output_size, strip
 from export.half import to_half
 from export.half_parity import check_half
 from export.parity import CASES, Case, check_parity
@@ -28,7 +29,6 @@ from nst.contract import (
     INPUT,
     MIX,
     MIX_DIMENSIONS,
-    NORM_NAME,
     OUTPUT,
     TEXTURE,
     Controls,
@@ -201,8 +201,10 @@ def to_model(network: StyleNetwork, controls: Controls = "none") -> ModelProto:
         onnxscript.optimizer.optimize_ir(program.model, should_fold=_is_folded)
     model: ModelProto = program.model_proto
     strip(model)
-    _name_norms(model.graph)
-    _name_output_size(model.graph)
+    name_norms(model.graph)
+    name_output_size(model.graph)
+    if controls == "regional":
+        leave_single_cells(model.graph)
     if network.styles:  # one for all pictures, or one for each: every operator takes both
         model.graph.input[-1].type.tensor_type.shape.dim[0].dim_param = MIX_DIMENSIONS[0]
     if has_texture:  # an input that has a value may be left out
@@ -227,42 +229,6 @@ def write_info(model: ModelProto, info: ModelInfo) -> bytes:
     for key, value in sorted(info.to_metadata().items()):
         copy.metadata_props.add(key=key, value=value)
     return sealed(copy)
-
-
-def strip(model: ModelProto) -> None:
-    """Remove what the exporter notes beside the graph: stack traces with local paths, mostly."""
-    graph = model.graph
-    computed = {name for node in graph.node for name in node.output}
-    kept = [value for value in graph.value_info if value.name in computed]
-    del graph.value_info[:]
-    graph.value_info.extend(kept)
-    everything: Iterable[Any] = (
-        model,
-        graph,
-        *graph.node,
-        *graph.input,
-        *graph.output,
-        *graph.value_info,
-        *graph.initializer,
-    )
-    for part in everything:
-        part.ClearField("metadata_props")
-        part.ClearField("doc_string")
-
-
-def _name_norms(graph: GraphProto) -> None:
-    """Name the norms by their order; only the names of nodes change, no tensor's."""
-    for index, node in enumerate(norm_nodes(graph)):
-        node.name = NORM_NAME.format(index)
-
-
-def _name_output_size(graph: GraphProto) -> None:
-    """Call the free sides of the output what they are: the input's, which it is cropped to.
-
-    The exporter writes them as a formula of padding and cropping that nobody can match.
-    """
-    for axis, name in enumerate(DIMENSIONS):
-        graph.output[0].type.tensor_type.shape.dim[axis].dim_param = name
 
 
 @contextlib.contextmanager

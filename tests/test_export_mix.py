@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from export.parity import Case
 from export.to_onnx import export_network
 from infer.session import open_session
 from infer.stylizer import Stylizer
-from nst.contract import MIX, Controls
+from nst.contract import INPUT, MIX, Controls
 from nst.dimensions import JohnsonDimensions, SwiftDimensions
 from nst.errors import ModelError, UsageError
 from nst.model_graph import controls_of, count_numbers
@@ -119,6 +120,28 @@ def test_both_files_paint_alike(
         for kind in ("global", "regional")
     )
     assert np.abs(one - other).max() <= 1
+
+
+@pytest.mark.parametrize("grid", [(1, 1), (1, 3), (2, 1)])
+@pytest.mark.parametrize("net", NETS)
+def test_a_side_of_one_cell_is_not_resized(
+    models: dict[tuple[str, str], Path], net: str, grid: tuple[int, int], photo: NDArray[np.uint8]
+) -> None:
+    """Truth: the same mix with that cell twice, which is resized to the map."""
+    mix = np.random.default_rng(1).random((1, 1 + len(STYLES), *grid), dtype=np.float32)
+    twice = np.repeat(mix, 2, axis=2) if grid[0] == 1 else mix
+    twice = np.repeat(twice, 2, axis=3) if grid[1] == 1 else twice
+    session = open_session(models[net, "regional"])
+    painted = session.run(photo[None], mix=mix)
+    assert np.abs(painted.astype(int) - session.run(photo[None], mix=twice)).max() <= 1
+
+    model = onnx.load(models[net, "regional"])
+    maps = [node.output[0] for node in model.graph.node if node.op_type == "Resize"]
+    model.graph.output.extend(onnx.helper.make_empty_tensor_value_info(name) for name in maps)
+    runtime = onnxruntime.InferenceSession(model.SerializeToString())
+    for resized in runtime.run(maps, {INPUT: photo[None], MIX: mix}):
+        sides = zip(resized.shape[2:], grid, strict=True)
+        assert all((side == 1) == (cells == 1) for side, cells in sides)
 
 
 def test_no_strength_is_the_photograph(
