@@ -96,7 +96,8 @@ def test_two_styles_side_by_side_are_a_way_of_their_own(known_rates: None) -> No
     case = Case(_net("three", "float32", network.eval(), ("a", "b", "c")), 37, 46, "cpu")
     rows = measure_cases([case], rounds=1, runs=1)
     assert [row["way"] for row in rows] == [OURS, PLAIN, EAGER, DIVIDED]
-    assert rows[2]["grey_levels"] <= 1 < 10 < rows[3]["grey_levels"]
+    assert [row["grey_levels"] for row in rows][::3] == [0, None]
+    assert max(row["grey_levels"] for row in rows[:3]) <= 1
     painted, _, _ = nst.commands.infer_speed._ours(case, 1, is_divided=True)
     mix = case.mix(is_divided=True)
     assert mix is not None

@@ -249,7 +249,8 @@ def _rows(
                 "arithmetic_floor_ms": floor,
                 "compiled_floor_ms": rates and rates.compiled_ms(work),
                 "floor_share": floor and floor / float(np.percentile(alone, 50)),
-                "grey_levels": int(np.abs(turns[0][0] - ours).max()),
+                # Two regions are another picture, which nothing here is compared with.
+                "grey_levels": None if way == DIVIDED else int(np.abs(turns[0][0] - ours).max()),
             }
         )
     return rows
