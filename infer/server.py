@@ -46,6 +46,8 @@ MOST_BODIES = 16
 """Bodies that are read at the same time, which bounds their memory."""
 MOST_LIVE = 8
 """Connections for frames at the same time."""
+TRY_AGAIN_LATER = 1013
+"""A close code of WebSocket (RFC 6455, section 7.4, and IANA's registry)."""
 
 
 def create_app(
@@ -98,8 +100,9 @@ def create_app(
     @app.websocket("/live")
     async def frames(socket: WebSocket) -> None:
         if len(live) >= MOST_LIVE:
-            refusal = Refusal.busy("too many connections for frames; close a page")
-            await socket.send_denial_response(refusal.response())
+            # Taken and ended, since a page is not told why one is not taken.
+            await socket.accept()
+            await socket.close(TRY_AGAIN_LATER, "too many connections for frames; close a page")
             return
         connection = Live(socket, shelf, painters, size=size)
         live.add(connection)

@@ -5,6 +5,8 @@
 
 const HEADER_BYTES = 12;
 const RETRY_MS = 1500;
+const TOO_LARGE = 1009; // close codes: RFC 6455, section 7.4, and IANA's registry
+const TRY_AGAIN_LATER = 1013;
 
 // Frames on their way, and who waits for each.
 class Engine {
@@ -86,8 +88,9 @@ export class ServerEngine extends Engine {
         resolve(socket);
       };
       socket.onmessage = ({ data }) => (typeof data === "string" ? this.fail(JSON.parse(data)) : this.show(data));
-      socket.onclose = ({ code }) => {
-        const words = code === 1009 ? "the picture is too large for the server" : "no connection to the server; trying again";
+      socket.onclose = ({ code, reason }) => {
+        const why = code === TRY_AGAIN_LATER ? reason : "no connection to the server";
+        const words = code === TOO_LARGE ? "the picture is too large for the server" : `${why}; trying again`;
         const lost = () => {
           socket.loss = Object.assign(new Error(words), { isLost: true });
           this.opening = null;
