@@ -120,6 +120,14 @@ class TrainConfig(ObjectiveConfig):
         " them. 30 for films; costs one more pass of the network a step, nothing at run time.",
         low=0,
     )
+    levels: float = setting(
+        0.0,
+        "Black and white point of every second photograph move inwards by up to this much of the"
+        " range, so that parts of it are pure black or white, where blotches would stay; 0.4 is a"
+        " good one.",
+        low=0,
+        high=0.45,
+    )
     precision: Precision = setting(
         "auto", "Dtype of the convolutions; auto: bfloat16 where the hardware has it."
     )

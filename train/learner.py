@@ -27,6 +27,7 @@ class Learner:
         step: Steps done.
         lattice_weight: Of ``nst.functional.lattice_loss``, beside the objective.
         stability: Weight of ``train.stability.stability_loss``.
+        levels: Of ``train.levels.with_levels``.
         seed: Of the training.
         rate_factor: What the learning rate is multiplied by; lowered after trouble.
         micro_batch: Photographs that go through the network at once; None for the whole batch.
@@ -43,6 +44,7 @@ class Learner:
     optimizer: torch.optim.Adam
     lattice_weight: float = 0.0
     stability: float = 0.0
+    levels: float = 0.0
     seed: int = 0
     step: int = 0
     rate_factor: float = 1.0
@@ -93,6 +95,7 @@ class Learner:
             optimizer,
             config.lattice_weight,
             config.stability,
+            config.levels,
             seed=config.seed,
             mixes=mixes,
         )

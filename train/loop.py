@@ -24,6 +24,7 @@ from nst.runtime import autocast, is_out_of_memory
 from nst.tensors import as_rgb
 from train.config import TrainConfig
 from train.learner import Learner
+from train.levels import with_levels
 from train.stability import stability_loss
 
 GREATEST_NORM = 1e5
@@ -172,7 +173,10 @@ def backward(
     for start in range(0, len(crops), size):
         piece = slice(start, start + size)
         is_last = start + size >= len(crops)
+        first = learner.first_of_step(len(crops)) + start
         photographs = as_rgb(crops[piece], dtype=learner.dtype)  # (b, 3, S, S)
+        if learner.levels:
+            photographs = with_levels(photographs, learner.levels, seed=learner.seed, first=first)
         which = style_share = mix = None
         if draw is not None:
             which, style_share = draw.target[piece], 1 - draw.original[piece]
@@ -190,11 +194,7 @@ def backward(
             if learner.stability:
                 with autocast(photographs.device, dtype):
                     unsteady = stability_loss(
-                        paint,
-                        photographs,
-                        painted,
-                        seed=learner.seed,
-                        first=learner.first_of_step(len(crops)) + start,
+                        paint, photographs, painted, seed=learner.seed, first=first
                     )
                 weighted = weighted + learner.stability * unsteady
             weighted = weighted * _has_structure(photographs)
