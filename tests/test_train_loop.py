@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from nst.losses import PerceptualLoss
-from nst.tensors import load_style
+from nst.tensors import as_rgb, load_style
 from nst.weights import VGGWeights
 from train.config import TrainConfig
 from train.learner import Learner
+from train.levels import with_levels
 from train.loop import StepRecord, backward, compile_step, fit, learning_rate
 from train.mixes import Mixes
 
@@ -99,6 +100,21 @@ def test_norms_learn_so_many_times_as_fast(
     for name, step in steps[0].items():
         expected = step * factor if "norm" in name else step
         torch.testing.assert_close(steps[1][name], expected, rtol=0.02, atol=1e-7)
+
+
+def test_levels_change_the_photographs_of_a_step(
+    criterion: PerceptualLoss, photo: NDArray[np.uint8], one_thread: None
+) -> None:
+    """By ``with_levels``: those that it leaves alone have the terms that they had, to the bit."""
+    crops = torch.from_numpy(np.ascontiguousarray(np.tile(photo[:64, :64], (8, 1, 1, 1))))
+    terms = [
+        backward(Learner.new(small_config(levels=most), CPU), criterion, crops, torch.float32)
+        for most in (0.0, 0.4)
+    ]
+    given = as_rgb(crops, dtype=torch.float32)
+    changed = (with_levels(given, 0.4, seed=0, first=0) != given).flatten(1).any(1)
+    assert 0 < int(changed.sum()) < 8
+    assert torch.equal(terms[0].content != terms[1].content, changed)
 
 
 def test_where_norms_alone_learn_they_learn_faster() -> None:
