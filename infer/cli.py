@@ -164,6 +164,7 @@ def stylize(
         style=style_name(paint.label, model),
         format=settings.format,
         has_folder=is_batch(inputs),
+        masks=[mask for mask, _ in regions],
     )
     if len(jobs) < len(found):
         say(f"{len(found) - len(jobs)} files in the output folder are left out")
@@ -287,7 +288,7 @@ def _report(
         try:
             for record in records:
                 if settings.json:
-                    result_json(record.to_json() | {"provider": paint.session.obtained})
+                    result_json(record.to_json() | _painter_of(paint, record))
                 if record.error is not None:
                     failed.append(record.error)
                     if n > 1:
@@ -314,6 +315,14 @@ def _report(
         say(f"{painted} of {n} inputs painted{left}, {took}")
     if failed:
         raise _failure(failed, n)
+
+
+def _painter_of(paint: Stylizer, record: Record) -> dict[str, str]:
+    """Return what JSON tells of the model; of the style where something was painted."""
+    values = {"model": paint.session.name, "provider": paint.session.obtained}
+    if record.error is None and not record.is_skipped:
+        values["style"] = paint.label
+    return values
 
 
 def _failure(failed: Sequence[NSTError], n: int) -> NSTError:

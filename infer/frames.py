@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -75,9 +76,12 @@ class Cut:
         """Return how many of the frames of a file lie in the part, about."""
         if self == WHOLE:
             return frames
-        first = round((self.start_s or 0) * rate)
+        start = self.start_s or Fraction(0)
+        first = math.floor(start * rate)  # what is shown at the start, begun before it or not
         left = None if frames is None else max(0, frames - first)
-        wanted = None if self.duration_s is None else round(self.duration_s * rate)
+        wanted = None
+        if self.duration_s is not None:
+            wanted = math.ceil((start + self.duration_s) * rate) - first
         return min((n for n in (left, wanted) if n is not None), default=None)
 
 

@@ -51,16 +51,19 @@ class Job:
 def find_jobs(inputs: Sequence[str]) -> list[Job]:
     """Expand what the user named: files, folders and all below them, patterns, ``-`` for stdin.
 
-    What names nothing becomes a job with a problem, so that the other inputs can be painted.
+    What names nothing becomes a job with a problem, so that the other inputs can be painted. A
+    file that is named in several ways is one job, in the place of the first.
 
     Args:
         inputs: The arguments of the command.
 
     Raises:
-        UsageError: stdin is named twice.
+        UsageError: stdin is named twice, or an input is empty.
     """
     if list(inputs).count(STANDARD_STREAM) > 1:
         raise UsageError("- (stdin) can be named once only")
+    if "" in inputs:
+        raise UsageError("one of the INPUTs is empty; a folder that is meant is written .")
     found: list[Job] = []
     for text in inputs:
         if text == STANDARD_STREAM:
@@ -71,7 +74,7 @@ def find_jobs(inputs: Sequence[str]) -> list[Job]:
             found += _matching(text)
         else:
             found.append(_of_file(Path(text)))
-    return found
+    return _once(found)
 
 
 def is_batch(inputs: Sequence[str]) -> bool:
@@ -91,6 +94,7 @@ def place(
     style: str,
     format: Format | None,
     has_folder: bool,
+    masks: Sequence[str] = (),
 ) -> list[Job]:
     """Give each job its output.
 
@@ -105,11 +109,16 @@ def place(
         format: Format that was asked for; None keeps the photograph's where it can be written.
         has_folder: Whether a folder or a pattern was named, so that a single picture in it does not
             change what ``--output`` means.
+        masks: Files that are read too.
 
     Raises:
         UsageError: The output fits neither the number of inputs nor the format, two inputs would
-            write the same file, or a photograph would be written over.
+            write the same file, or a photograph or a mask would be written over.
     """
+    if all(job.problem is not None for job in jobs):
+        return list(jobs)  # nothing is written: what is wrong with them matters more than where
+    if output == "":
+        raise UsageError("-o is empty; the folder where you are is written .")
     if output == STANDARD_STREAM:
         if len(jobs) != 1 or has_folder:
             raise UsageError(f"-o - writes one picture to stdout, found {len(jobs)} inputs")
@@ -131,7 +140,7 @@ def place(
         if not placed:
             raise UsageError(f"all inputs lie in the output folder {folder}; give another --output")
         placed = _apart(placed)
-    _check_clashes(placed)
+    _check_clashes(placed, masks)
     return placed
 
 
@@ -159,11 +168,25 @@ def check_targets(jobs: Sequence[Job], *, may_exist: bool) -> None:
 
 
 def _in_folder(folder: Path) -> list[Job]:
-    paths = find_images(folder, also=(*VIDEO_SUFFIXES, *PICTURE_FORMATS))
-    if not paths:
+    lost: list[Job] = []
+    paths = find_images(
+        folder,
+        also=(*VIDEO_SUFFIXES, *PICTURE_FORMATS),
+        unreadable=lambda name, why: lost.append(_lost(name, why)),
+    )
+    if not paths and not lost:
         return [_lost(str(folder), f"{folder}: no pictures or videos in this folder")]
     jobs = [replace(_of_file(path), within=folder) for path in paths]
-    return sorted(jobs, key=lambda job: job.is_moving)  # a film takes as long as many pictures
+    jobs.sort(key=lambda job: job.is_moving)  # a film takes as long as many pictures
+    return lost + jobs
+
+
+def _once(jobs: Sequence[Job]) -> list[Job]:
+    """Return the first of the jobs for each file."""
+    first: dict[object, Job] = {}
+    for job in jobs:
+        first.setdefault(job.source and _key(job.source), job)
+    return list(first.values())
 
 
 def _is_pattern(text: str) -> bool:
@@ -276,8 +299,9 @@ def _apart(jobs: Sequence[Job]) -> list[Job]:
     return [apart(job) for job in jobs]
 
 
-def _check_clashes(jobs: Sequence[Job]) -> None:
+def _check_clashes(jobs: Sequence[Job], masks: Sequence[str]) -> None:
     sources = {_key(job.source): job.name for job in jobs if job.source is not None}
+    kept = {_key(Path(mask)): mask for mask in masks}
     writers: dict[str, str] = {}
     for job in jobs:
         if job.target is None:
@@ -289,10 +313,15 @@ def _check_clashes(jobs: Sequence[Job]) -> None:
                 f"{job.name}: the painting would be written over the photograph {which};"
                 " give another --output"
             )
+        if key in kept:
+            raise UsageError(
+                f"{job.name}: the painting would be written over the mask {kept[key]};"
+                " give another --output"
+            )
         if key in writers:
             raise UsageError(
                 f"{writers[key]} and {job.name} would both write {job.target};"
-                " paint them with two commands"
+                " paint them with two commands, into two folders"
             )
         writers[key] = job.name
 

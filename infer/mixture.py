@@ -56,7 +56,15 @@ class Mixture:
         ground[0, 1 + list(styles).index(style)] = 1.0
         return replace(self, label=style, ground=ground)
 
-    def grid(self, height: int, width: int, *, strength: float, name: str) -> NDArray[np.float32]:
+    def grid(
+        self,
+        height: int,
+        width: int,
+        *,
+        strength: float,
+        name: str,
+        whole: tuple[int, int] | None = None,
+    ) -> NDArray[np.float32]:
         """Return the mix for a picture, ``(1, K + 1, h, w)``.
 
         Args:
@@ -64,6 +72,7 @@ class Mixture:
             width: Of the picture, px.
             strength: 0, the photograph, to 1, the mix as it is.
             name: What to call the picture in an error.
+            whole: Height and width of the photograph that it is a smaller or larger copy of.
 
         Raises:
             ImageError: A mask has other proportions than the picture.
@@ -76,7 +85,7 @@ class Mixture:
             rows = [np.interp(columns, known, channel) for channel in self.ground.T]
             mix = np.repeat(np.array(rows, np.float32)[:, None], cells[0], axis=1)
         for region in self.regions:
-            check_proportions(region.mask, region.name, height, width, name=name)
+            check_proportions(region.mask, region.name, *(whole or (height, width)), name=name)
             weight = resize_image(region.mask, *cells).astype(np.float32) / 255
             mix = mix * (1 - weight) + region.shares[:, None, None] * weight
         return lightened(mix, strength)
@@ -124,6 +133,10 @@ def mixture_of(
         names = gradient.split(",")
         if len(names) < 2:
             raise UsageError(f"--gradient {gradient}: name two styles or more, as in wave,scream")
+        if ":" in gradient:
+            raise UsageError(
+                f"--gradient {gradient}: styles have no shares there, as in wave,scream"
+            )
         stops = np.array([shares_of(name, "--gradient") for name in names])
         places = np.linspace(0, len(names) - 1, GRADIENT_CELLS)
         rows = [np.interp(places, range(len(names)), channel) for channel in stops.T]

@@ -11,7 +11,7 @@ from pathlib import Path
 from infer.model_file import exported_in
 from nst.errors import UsageError
 from nst.model_entry import Entry
-from nst.recipe import ORIGINAL, shares_named
+from nst.recipe import ORIGINAL, plain, shares_named
 from nst.registry import chosen, entries, listed, named
 
 Announce = Callable[[str], object]
@@ -32,12 +32,12 @@ class Wish:
     @property
     def names(self) -> list[str]:
         """What the styles were called."""
-        called = (part.partition(":")[0].strip().lower() for part in self.text.split(","))
+        called = (plain(part.partition(":")[0].strip()) for part in self.text.split(","))
         return [name for name in called if name != ORIGINAL]
 
     def is_of(self, entry: Entry) -> bool:
         """Whether a model has these styles, by their whole names."""
-        return set(self.names) <= {style.lower() for style in entry.styles}
+        return set(self.names) <= {plain(style) for style in entry.styles}
 
     def met_by(self, entry: Entry) -> tuple[str, ...]:
         """Return the styles of a model that are meant, by parts of their names too; or none."""
@@ -78,7 +78,8 @@ def model_and_inputs(
     first, *rest = arguments
     if wishes and not _is_model(first):
         path = Path(first)
-        if first != "-" and not path.exists() and not glob.has_magic(first):
+        is_known = first == "-" or path.exists() or glob.has_magic(first)
+        if not is_known and not (rest and path.suffix):  # else it is one lost picture of several
             raise UsageError(f"{first}: no such file, and no model of the registry{_hint(first)}")
         return model_with(wishes, net, announce), [*arguments]
     if not rest and not _is_model(first):

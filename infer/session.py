@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +38,8 @@ SHRINK_FROM_BYTES = 256_000_000
 """A run that needs this much gives its memory back, unless pictures of its size come in a row, as
 the frames of a film do: to allocate anew cost 16 to 20 % of the time from 320x240 to 1920x1080."""
 
+MOST_THREADS_OF_A_CORE = 4
+"""More only wait for each other, in loops: a picture takes twice as long with so many already."""
 _ARENAS = {"CPU": "cpu:0", "CUDA": "gpu:0"}
 """Where a provider keeps memory for its next run, as ONNX Runtime calls it."""
 
@@ -302,8 +305,9 @@ def open_session(
     Raises:
         ModelError: The file is no style model that follows the contract.
         InferenceError: The provider was named and cannot be had.
-        UsageError: There is no provider of that name.
+        UsageError: There is no provider of that name, or there are far too many threads.
     """
+    _check_threads(threads)
     listed = onnxruntime.get_available_providers()
     name = providers.choose(provider, listed)
     checked = read_model(model)
@@ -353,6 +357,15 @@ def _run_once(graph: bytes, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any
 def _label(runtime: Any) -> str:  # noqa: ANN401
     name = str(runtime.get_providers()[0])
     return LABELS.get(name, name)
+
+
+def _check_threads(threads: int) -> None:
+    """Refuse what would take the machine's memory and never begin: each thread waits in loops."""
+    cores = os.cpu_count() or 1
+    most = MOST_THREADS_OF_A_CORE * cores
+    if threads > most:
+        has = "1 core" if cores == 1 else f"{cores} cores"
+        raise UsageError(f"--threads must be 0 to {most}, got {threads}; this machine has {has}")
 
 
 def _check_images(images: NDArray[np.uint8]) -> None:

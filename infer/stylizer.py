@@ -168,7 +168,7 @@ class Stylizer:
         size = self._seen_size(photograph.height, photograph.width)
         why_in_tiles = self.painter.look(*size, name=name, brush=self.brush or 1.0)
         seen, note = self._fitted(photograph, *size)
-        mix = self._mix_for(seen, name)
+        mix = self._mix_for(seen, name, photograph)
         job = Job(image=seen.rgb, name=name, texture=self.texture, mix=mix)
         painted, tiled = self.painter.paint(job, why_in_tiles)
         if self.restore_size and painted.shape != photograph.rgb.shape:
@@ -251,13 +251,18 @@ class Stylizer:
         self.mixture = self.mixture.with_style(best, self.info.styles)
         return best
 
-    def _mix_for(self, seen: Picture, name: str) -> NDArray[np.float32] | None:
+    def _mix_for(self, seen: Picture, name: str, photograph: Picture) -> NDArray[np.float32] | None:
         """Return the mix for a picture; that of the last one where it had the same size."""
         if self.mixture is None:
             return None
         key = (self.mixture, seen.height, seen.width, self.strength)
         if self._mix is None or self._mix[0] != key:
-            grid = self.mixture.grid(seen.height, seen.width, strength=self.strength, name=name)
+            grid = self.mixture.grid(
+                *(seen.height, seen.width),
+                strength=self.strength,
+                name=name,
+                whole=(photograph.height, photograph.width),
+            )
             self._mix = key, grid
         return self._mix[1]
 

@@ -43,6 +43,8 @@ def suggest(
 
     if output is not None:
         check_output(output, overwrite=overwrite)
+        if output.exists() and photo.exists() and output.samefile(photo):
+            raise UsageError(f"-o {output}: the sheet would replace the photograph; name another")
     picture = load_image(photo)
     sessions = []
     for model in models_in(models or (), say):

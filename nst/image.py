@@ -8,7 +8,7 @@ or refused. What a caller must say aloud stands in ``Picture.notes``.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -124,6 +124,8 @@ def load_image(
 def is_animated(path: str | Path) -> bool:
     """Whether a file is an animated GIF, WebP, PNG or AVIF; False where it cannot be read."""
     try:
+        if not Path(path).is_file():  # nothing may be read of a pipe to find out
+            return False
         with (
             pillow_settings(MAX_PIXELS),
             Path(path).open("rb") as file,
@@ -209,21 +211,30 @@ def fit_short_side(height: int, width: int, short_side: int) -> tuple[int, int]:
     return max(1, round(height * scale)), max(1, round(width * scale))
 
 
-def find_images(folder: str | Path, *, also: Iterable[str] = ()) -> list[Path]:
+def find_images(
+    folder: str | Path,
+    *,
+    also: Iterable[str] = (),
+    unreadable: Callable[[str, str], object] | None = None,
+) -> list[Path]:
     """Return the pictures in a folder and the folders in it, sorted; hidden ones are skipped.
 
-    Folders behind symbolic links are not entered.
+    Folders behind symbolic links are not entered; pipes and devices are left out.
 
     Args:
         folder: Where to look.
         also: Suffixes of other files that are wanted, in lower case.
+        unreadable: Called with the name of a folder that cannot be read, and what is wrong.
 
     Raises:
-        ImageError: There is no such folder, or one cannot be read.
+        ImageError: There is no such folder, or one cannot be read and ``unreadable`` is None.
     """
 
     def refuse(error: OSError) -> None:
-        raise ImageError(f"{error.filename}: cannot be read, {describe(error)}") from error
+        why = f"{error.filename}: cannot be read, {describe(error)}"
+        if unreadable is None:
+            raise ImageError(why) from error
+        unreadable(str(error.filename), why)
 
     suffixes = IMAGE_SUFFIXES.union(also)
     found = []
@@ -234,7 +245,7 @@ def find_images(folder: str | Path, *, also: Iterable[str] = ()) -> list[Path]:
             for name in names
             if not name.startswith(".") and Path(name).suffix.lower() in suffixes
         ]
-    return sorted(found)
+    return sorted(path for path in found if path.is_file() or not path.exists())
 
 
 def _check_size(image: ImageFile.ImageFile, max_pixels: int, name: str) -> None:
@@ -253,7 +264,10 @@ def _check_frames(image: ImageFile.ImageFile, name: str) -> list[str]:
     if frames == 1:
         return []
     if image.format not in _PAGED:
-        raise ImageError(f"{name} is animated with {frames} frames and is treated as a video")
+        raise ImageError(
+            f"{name} is animated, {frames} frames, and still pictures are wanted here; nst stylize"
+            " paints a file of it"
+        )
     return [f"holds {frames} pages or views, the first is taken"]
 
 

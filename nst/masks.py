@@ -47,5 +47,5 @@ def check_proportions(
     if abs(np.log(wide * height / (tall * width))) > tolerance:
         raise ImageError(
             f"{name}: {width}x{height}, and the mask {mask_name} has other proportions,"
-            f" {wide}x{tall}"
+            f" {wide}x{tall}; make it {width}x{height}, or of that shape"
         )

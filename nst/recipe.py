@@ -5,6 +5,7 @@ Torch-free.
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,11 +19,17 @@ _MOST_SHARE = 1_000_000
 """The sum of larger ones might be infinite."""
 
 
+def plain(name: str) -> str:
+    """Return a name without what people write in one way or another."""
+    return name.lower().replace("_", "-").replace(" ", "-")
+
+
 def shares_named(text: str, styles: Sequence[str], *, flag: str, model: str) -> NDArray[np.float32]:
     """Return the shares that a text names.
 
     A style is called by its name, or by a part of it that no other style's has: ``wave`` is
-    ``great-wave``. Shares without a number are equal; they need not add up to 1.
+    ``great-wave``, as are ``Great Wave`` and ``great_wave``. Shares without a number are equal;
+    they need not add up to 1.
 
     Args:
         text: Names with or without shares, separated by commas.
@@ -40,7 +47,7 @@ def shares_named(text: str, styles: Sequence[str], *, flag: str, model: str) -> 
     for part in text.split(","):
         name, _, number = part.partition(":")
         share = _share(number.strip(), flag, part) if number else 1.0
-        shares[_place(name.strip().lower(), styles, flag, model)] += share
+        shares[_place(name.strip(), styles, flag, model)] += share
     total = shares.sum()
     if total <= 0:
         raise UsageError(f"{flag} {in_one_line(text)}: all shares are 0")
@@ -63,14 +70,20 @@ def _share(text: str, flag: str, part: str) -> float:
 
 def _place(name: str, styles: Sequence[str], flag: str, model: str) -> int:
     """Return the channel of a mix that a name means."""
-    if name == ORIGINAL:
+    if name.lower() == ORIGINAL:
         return 0
-    lower = [style.lower() for style in styles]
-    if name in lower:
-        return 1 + lower.index(name)
-    meant = [n for n, style in enumerate(lower) if name and name in style]
+    if name in styles:
+        return 1 + styles.index(name)
+    asked, known = plain(name), [plain(style) for style in styles]
+    if known.count(asked) == 1:
+        return 1 + known.index(asked)
+    meant = [n for n, style in enumerate(known) if asked and asked in style]
     if len(meant) == 1:
         return 1 + meant[0]
-    wrong = "is none of the styles" if not meant else "could be several of the styles"
-    asked = in_one_line(name) or "nothing"
-    raise UsageError(f"{flag}: {asked} {wrong} of {model}: {in_one_line(', '.join(styles))}")
+    there = in_one_line(", ".join(styles))
+    if not name:
+        raise UsageError(f"{flag}: the name of a style is missing; {model} has {there}")
+    wrong = "could be several of the styles" if meant else "is none of the styles"
+    close = [] if meant else difflib.get_close_matches(asked, known, n=1, cutoff=0.7)
+    hint = f"; did you mean {in_one_line(styles[known.index(close[0])])}?" if close else ""
+    raise UsageError(f"{flag}: {in_one_line(name)} {wrong} of {model}: {there}{hint}")

@@ -6,6 +6,7 @@ print.
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from typing import Any, Protocol
 
-from nst.errors import NSTError, OutputError, Terminated
+from nst.errors import NSTError, OutputError, Terminated, UsageError
 
 LINE_INTERVAL_S = 10.0
 """Where stderr is no terminal, a progress line is printed this often."""
@@ -64,6 +65,11 @@ def border() -> Iterator[None]:
     except NSTError as error:
         say(f"nst: {error}")
         raise SystemExit(error.exit_code) from None
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        say(f"nst: {str(error.filename)[:40]}...: the name is too long")
+        raise SystemExit(UsageError.exit_code) from None
     except KeyboardInterrupt as stop:
         say("nst: stopped")
         code = stop.exit_code if isinstance(stop, Terminated) else 130

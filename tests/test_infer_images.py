@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from io import BytesIO
 from pathlib import Path
 
@@ -99,6 +101,63 @@ def test_what_names_nothing_is_one_clear_line() -> None:
     ]
 
 
+@pytest.mark.usefixtures("here")
+def test_a_file_that_is_named_in_several_ways_is_painted_once() -> None:
+    draw("f/a.jpg", "f/b.jpg")
+    assert names(find_jobs(["f/b.jpg", "f/*", "f", "./f/b.jpg"])) == ["f/b.jpg", "f/a.jpg"]
+    assert len(find_jobs(["none.jpg", "f/none.jpg"])) == 2
+
+
+@pytest.mark.usefixtures("here")
+def test_a_pipe_in_a_folder_is_no_picture() -> None:
+    draw("f/b.jpg")
+    os.mkfifo("f/a.jpg")
+    assert names(find_jobs(["f"])) == ["f/b.jpg"]
+    assert find_jobs(["f/a.jpg"])[0].problem is None  # one that is named is read
+
+
+@pytest.mark.usefixtures("here")
+def test_a_folder_that_cannot_be_read_spoils_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw("f/b.jpg", "f/closed/c.jpg")
+    real = os.scandir
+
+    def scandir(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    lost, found = find_jobs(["f"])
+    assert str(lost.problem) == "f/closed: cannot be read, permission denied"
+    assert (found.name, found.problem) == ("f/b.jpg", None)
+
+
+@pytest.mark.usefixtures("here")
+def test_what_is_wrong_with_the_inputs_comes_before_where_they_go() -> None:
+    jobs = place(
+        find_jobs(["a[1].jpg"]),
+        "x.png",
+        style="wave",
+        format=None,
+        has_folder=is_batch(["a[1].jpg"]),
+    )
+    assert [str(job.problem) for job in jobs] == ["a[1].jpg: no file matches"]
+
+
+@pytest.mark.usefixtures("here")
+def test_a_mask_is_not_painted_over() -> None:
+    draw("a.jpg", "sky.png")
+    with pytest.raises(UsageError, match=r"over the mask \./sky\.png; give another --output"):
+        place(
+            find_jobs(["a.jpg"]),
+            "sky.png",
+            style="wave",
+            format=None,
+            has_folder=False,
+            masks=["./sky.png"],
+        )
+
+
 def test_stdin_can_be_read_once() -> None:
     (job,) = find_jobs(["-"])
     assert (job.source, job.name) == (None, "stdin")
@@ -190,14 +249,15 @@ def test_videos_keep_a_suffix_that_can_be_written() -> None:
         (["a.jpg"], "x.png", "jpeg", "do not agree"),
         (["f/a.jpg", "a.jpg"], "new/", None, "would both write new"),
         (["a.jpg", "a.mp4"], "new.mp4", None, "one file for several inputs"),
-        (["a.jpg", "./a.jpg"], "new/", None, "would both write"),
+        (["a.jpg"], "", None, "-o is empty"),
+        (["a.jpg", ""], None, None, "INPUTs is empty"),
         (["a.jpg"], "a.jpg", None, "over the photograph itself"),
         (["a.jpg"], ".", None, "over the photograph itself"),
         (["a.jpg", "f"], "f", None, "over the photograph"),
     ],
 )
 def test_what_cannot_be_meant_is_refused(
-    inputs: list[str], output: str, format: Format | None, words: str
+    inputs: list[str], output: str | None, format: Format | None, words: str
 ) -> None:
     draw("a.jpg", "b.jpg", "f/a.jpg")
     with pytest.raises(UsageError, match=words):

@@ -142,6 +142,7 @@ def test_a_mask_of_other_proportions_is_refused(left: Path) -> None:
         ("regional", {"style": "foo"}, "--style: foo is none of the styles"),
         ("regional", {"style": "wave", "gradient": "wave,scream"}, "exclude each other"),
         ("regional", {"gradient": "wave"}, "name two styles or more"),
+        ("regional", {"gradient": "wave:0.5,scream"}, "styles have no shares there"),
         ("global", {"gradient": "wave,scream"}, "export it with --controls regional"),
         ("global", {"regions": [("m.png", "wave")]}, "export it with --controls regional"),
         ("none", {"gradient": "wave,scream"}, "--gradient: m.onnx has one style"),

@@ -161,7 +161,7 @@ def test_of_several_the_first_of_the_list_is_taken_and_said(add: Callable[..., N
         (("photo.jpg",), {"style": "dance"}, "--style: dance is none of the styles of the reg"),
         (("photo.jpg",), {"style": "e"}, "--style: e could be several of the styles of the reg"),
         (("photo.jpg",), {"style": "wav:x"}, "--style: a share must be a number"),
-        (("photo.jpg",), {"style": ""}, "--style: nothing is none of the styles"),
+        (("photo.jpg",), {"style": ""}, "--style: the name of a style is missing"),
         (
             ("photo.jpg",),
             {"style": "wave,starry-night"},

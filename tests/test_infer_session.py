@@ -471,6 +471,16 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     return make
 
 
+def test_far_too_many_threads_are_refused(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: they would take the memory of the machine before the first of them paints."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    assert open_session(invert_model, threads=8).obtained == "CPU"
+    with pytest.raises(UsageError, match="must be 0 to 8, got 9; this machine has 2 cores"):
+        open_session(invert_model, threads=9)
+
+
 def test_auto_says_what_it_got_and_why(invert_model: Path, runtime: Callable[..., None]) -> None:
     """By hand: nobody asked for CUDA, and without a GPU nothing is wrong."""
     runtime([TENSORRT, CUDA, CPU], has_gpu=False, missing="Failed to load libcudnn.so.9")

@@ -165,3 +165,14 @@ def test_the_command(model: Path, photo: NDArray[np.uint8], tmp_path: Path) -> N
     assert outcome.exit_code == 0, outcome.output
     assert outcome.stdout.count('"rank"') == 3
     assert sheet.is_file()
+
+
+def test_the_sheet_does_not_replace_the_photograph(
+    model: Path, photo: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    path = tmp_path / "photo.png"
+    save_image(path, photo)
+    before = path.read_bytes()
+    outcome = CliRunner().invoke(app, [str(path), str(model), "-o", str(path), "--overwrite"])
+    assert isinstance(outcome.exception, UsageError)
+    assert path.read_bytes() == before

@@ -331,3 +331,20 @@ def test_the_range_of_the_colours_is_kept(
         assert container.streams.video[0].codec_context.color_range == kept
         levels = [f.to_ndarray(format="rgb24").mean() for f in container.decode(video=0)]
     assert levels == pytest.approx([0, 255], abs=3)
+
+
+@pytest.mark.parametrize(
+    ("start", "duration", "frames"),
+    [
+        (None, Fraction(1, 5), 5),  # 0 to 4
+        (Fraction(1, 2), Fraction(1, 5), 6),  # 12, which is on the screen at 0.5 s, to 17
+        (Fraction(1, 2), None, 13),  # 12 to 24
+        (Fraction(4, 5), Fraction(9), 5),  # 20 to 24
+        (None, None, 25),
+    ],
+)
+def test_how_many_frames_a_part_has(
+    start: Fraction | None, duration: Fraction | None, frames: int
+) -> None:
+    """By hand, of 25 frames at 25 a second."""
+    assert Cut(start, duration).frames(25, Fraction(25)) == frames

@@ -19,7 +19,7 @@ from infer.model_file import read_model
 from nst import registry
 from nst.commands.evaluate import default_folder
 from nst.commands.subject import open_subject
-from nst.errors import MediaError
+from nst.errors import MediaError, UsageError
 from nst.seal import sealed
 
 if TYPE_CHECKING:
@@ -142,6 +142,28 @@ def test_info(exit_code: Run, mix_model: Path, capsys: Captured) -> None:
     told = json.loads(capsys.readouterr().out)
     assert (told["name"], told["sha256"], told["controls"]) == ("two", sha256, "regional")
     assert (told["training"], told["parity"], told["style_sha256"][1]) == ({}, [], "1" * 64)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("models", "add", f"{'x' * 300}.onnx"),
+        ("suggest", f"{'x' * 300}.jpg"),
+        ("stylize", f"{'x' * 300}.jpg", "--style", "wave"),
+    ],
+)
+def test_names_that_no_file_can_have(
+    exit_code: Run, filled: None, arguments: tuple[str, ...], capsys: Captured
+) -> None:
+    assert exit_code(*arguments) == UsageError.exit_code
+    assert capsys.readouterr().err.splitlines()[-1].endswith("...: the name is too long")
+
+
+def test_info_of_a_file(exit_code: Run, mix_model: Path, capsys: Captured) -> None:
+    assert exit_code("models", "info", str(mix_model)) == 0
+    shown = capsys.readouterr().out
+    assert "wave, scream" in shown
+    assert f"{mix_model}, not in the registry" in shown
 
 
 def test_info_of_a_training(exit_code: Run, invert_model: Path, capsys: Captured) -> None:

@@ -58,7 +58,7 @@ def test_animation_is_a_video(tmp_path: Path, format: str) -> None:
     path = tmp_path / f"film.{format.lower()}"
     path.write_bytes(encoded(frames[0], format, save_all=True, append_images=frames[1:]))
     assert is_animated(path)
-    with pytest.raises(ImageError, match=r"film.* is animated with 3 frames .* video"):
+    with pytest.raises(ImageError, match=r"film.* is animated, 3 frames, .* still pictures"):
         load_image(path)
     path.write_bytes(encoded(Image.fromarray(RGB), format))
     assert not is_animated(path)

@@ -18,6 +18,8 @@ STYLES = ("starry-night", "great-wave", "the-scream", "night")
         ("WAVE , scream", [0, 0, 0.5, 0.5, 0]),
         ("night", [0, 0, 0, 0, 1]),  # the whole name, though starry-night holds it too
         ("starry", [0, 1, 0, 0, 0]),
+        ("Starry Night", [0, 1, 0, 0, 0]),
+        ("great_wave,THE_SCREAM", [0, 0, 0.5, 0.5, 0]),
         ("wave:0.7,scream:0.3", [0, 0, 0.7, 0.3, 0]),
         ("wave:3,scream:1", [0, 0, 0.75, 0.25, 0]),
         ("wave,wave,scream", [0, 0, 2 / 3, 1 / 3, 0]),
@@ -35,9 +37,10 @@ def test_by_hand(text: str, shares: list[float]) -> None:
     ("text", "reason"),
     [
         ("foo", "--style: foo is none of the styles of m.onnx: starry-night, great-wave"),
+        ("stary-nigt", "the-scream, night; did you mean starry-night[?]$"),
         ("e", "e could be several of the styles"),
-        ("", "nothing is none of the styles"),
-        ("wave,", "nothing is none"),
+        ("", "the name of a style is missing"),
+        ("wave,", "the name of a style is missing"),
         ("wave:x", "a share must be a number from 0 to 1000000, as in wave:0.7, got wave:x"),
         ("wave:-1", "from 0 to 1000000"),
         ("wave:nan", "from 0 to 1000000"),

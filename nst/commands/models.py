@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -55,19 +56,26 @@ def list_models(
 
 @app.command("info")
 def info(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A name of `nst models list`.")],
+    name: Annotated[
+        str, typer.Argument(metavar="MODEL", help="A name of `nst models list`, or a file.")
+    ],
     json: Annotated[bool, typer.Option("--json", help="One JSON object on stdout.")] = False,
 ) -> None:
     """Show what is known of a model, after its SHA-256 was checked."""
     from nst.registry import entries, listed, named
 
     entry = named(name)
-    if entry is None:
+    if entry is None and not Path(name).is_file():
         raise UsageError(f"no model {name}; {listed(entries(say))}")
     from infer.model_file import read_model
+    from nst.model_entry import entry_of
     from nst.model_graph import count_numbers
 
-    model = read_model(name)
+    model = read_model(name if entry is not None else Path(name))
+    is_kept = entry is not None
+    if entry is None:
+        file = Path(name)
+        entry = replace(entry_of(model.data, model.info, file.stem, file.parent), file=file)
     parameters, told = count_numbers(model.data), model.info
     if json:
         result_json(
@@ -92,8 +100,8 @@ def info(
         "parity": _parity(told.parity),
         "made with": in_one_line(told.made_with) or "not known",
         "size": f"{format_size(entry.size)}, {entry.size:,} bytes",
-        "sha256": f"{entry.sha256}, checked",
-        "file": f"{entry.file}, {_origin(entry)}",
+        "sha256": f"{entry.sha256}{', checked' if model.is_sealed or is_kept else ''}",
+        "file": f"{entry.file}, {_origin(entry) if is_kept else 'not in the registry'}",
     }
     for title, text in rows.items():
         lines = [text]

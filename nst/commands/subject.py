@@ -129,7 +129,7 @@ def open_subject(
     model = read_model(path)
     info = model.info
     if mix is None and info.controls != "none":
-        mix = _style_trained_with(style, info, flag)
+        mix = _style_trained_with(style, info, Path(path).name)
     stylizer = Stylizer(model, provider=provider, size=None, style=mix, announce=announce)
     facts = {
         "kind": "model",
@@ -154,7 +154,7 @@ def open_subject(
     return Subject(path, facts, paint, session.obtained, session.describe_provider(), {})
 
 
-def _style_trained_with(style: Path, info: ModelInfo, flag: str) -> str:
+def _style_trained_with(style: Path, info: ModelInfo, model: str) -> str:
     """Return the name of the style whose image this is, to the byte."""
     from nst.files import sha256_of
 
@@ -164,7 +164,7 @@ def _style_trained_with(style: Path, info: ModelInfo, flag: str) -> str:
     found = named.get(sha256_of(style))
     if found is None:
         raise UsageError(
-            f"{flag} has {len(info.styles)} styles and was trained with another image than {style};"
+            f"{model} has {len(info.styles)} styles and {style} is the image of none of them;"
             f" choose with --as: {', '.join(info.styles)}"
         )
     return found
