@@ -17,7 +17,7 @@ app = typer.Typer(add_completion=False, rich_markup_mode="markdown")
 
 @app.command()
 def suggest(
-    photo: Annotated[Path, typer.Argument(help="The photograph.")],
+    photo: Annotated[Path, typer.Argument(metavar="PHOTO", help="The photograph.")],
     models: Models = None,
     output: Annotated[
         Path | None,

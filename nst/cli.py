@@ -47,6 +47,25 @@ COMMANDS = {
 }
 
 
+CLICK_USAGE_ERROR: Any = typer.BadParameter.__bases__[0]
+"""Of the click that typer brings with it."""
+_WORDS = {
+    "Value error, ": "",
+    "Input should be a valid number, unable to parse string as a number": "this is no number",
+    "Input should be a valid integer, unable to parse string as an integer": "this is no whole"
+    " number",
+}
+
+
+def _in_our_words(error: Any) -> str:  # noqa: ANN401
+    """Return one line for what typer would show as a box."""
+    text = " ".join(error.format_message().split())
+    for words, ours in _WORDS.items():
+        text = text.replace(words, ours)
+    path = error.ctx.command_path if error.ctx is not None else "nst"
+    return f"{text[:1].lower()}{text[1:].rstrip('.')}; see `{path} --help`"
+
+
 class LazyGroup(TyperGroup):
     """A group that imports the module of a sub-command when that is called."""
 
@@ -80,7 +99,12 @@ class LazyGroup(TyperGroup):
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run the sub-command; our errors become one line and an exit code, bugs stay bugs."""
         with ends_as_ctrl_c(), border():
-            return super().invoke(ctx)
+            try:
+                return super().invoke(ctx)
+            except CLICK_USAGE_ERROR as error:
+                if not error.args:  # no arguments at all, which is answered with the help
+                    raise
+                raise UsageError(_in_our_words(error)) from None
 
 
 app = typer.Typer(

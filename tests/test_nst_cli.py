@@ -56,6 +56,30 @@ def test_our_errors_are_one_line(
     assert (out, err) == ("", "nst: photo.jpg: what is wrong; what to do\n")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (("stylize", "a.jpg", "--strength", "50%"), "'--strength': this is no number"),
+        (("stylize", "a.jpg", "--quality", "1.5"), "'--quality': this is no whole number"),
+        (("stylize", "a.jpg", "--strenght", "1"), "no such option: --strenght"),
+        (("stylize", "a.jpg", "--provider", "x"), "'--provider': 'x' is not one of 'auto', 'cpu'"),
+        (("models", "rm", "x"), "no such command 'rm'; see `"),
+        (("suggest",), "missing argument 'PHOTO'; see `"),
+    ],
+)
+def test_what_cannot_be_parsed_is_one_line(
+    exit_code: Callable[..., int],
+    capsys: pytest.CaptureFixture[str],
+    arguments: tuple[str, ...],
+    line: str,
+) -> None:
+    assert exit_code(*arguments) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith("nst: ")
+    assert line in err
+
+
 def test_a_command_that_ends_well(
     front_door: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -99,7 +123,7 @@ def test_usage(
     assert front_door(*arguments) == 2
     out, err = capsys.readouterr()
     assert out == ""
-    assert "Usage: " in err
+    assert "Usage: " in err or "--help`" in err
 
 
 def test_the_first_help_page(
