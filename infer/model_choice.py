@@ -144,7 +144,7 @@ def model_with(wishes: Sequence[Wish], net: str | None, announce: Announce) -> s
     found = [entry for entry in known if all(wish.is_of(entry) for wish in plain)]
     if not found:
         found = _by_parts(plain, known, where)
-    if len(plain) < len(wishes) and len(found) > 1:
+    if len(plain) < len(wishes) and len({frozenset(entry.styles) for entry in found}) > 1:
         names = ", ".join(entry.name for entry in found)
         raise UsageError(f"--style auto chooses among the styles of one MODEL; name it: {names}")
     first, *others = found

@@ -138,6 +138,13 @@ def test_a_style_finds_its_model(add: Callable[..., None]) -> None:
     assert choose("photo.jpg", style="auto", region="scream")[0] == "two"
 
 
+def test_models_of_the_same_styles_may_choose_one(add: Callable[..., None]) -> None:
+    add("a", "wave", "scream")
+    add("b", "scream", "wave", net="johnson")
+    said = ["model: a, swift 8; b could do it too"]
+    assert choose("photo.jpg", style="auto") == ("a", ["photo.jpg"], said)
+
+
 def test_of_several_the_first_of_the_list_is_taken_and_said(add: Callable[..., None]) -> None:
     add("c", "wave", net="swift")
     add("b", "wave", net="johnson")
