@@ -220,7 +220,12 @@ def test_bfloat16_keeps_weights_and_terms_in_float32(
 
 
 # Torch's own, while it traces a module that is given the output of another one.
-@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+TRACED = pytest.mark.filterwarnings(
+    "ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning"
+)
+
+
+@TRACED
 def test_a_compiled_step_is_the_step(
     criterion: PerceptualLoss, crops: NDArray[np.uint8], one_thread: None
 ) -> None:
@@ -245,6 +250,29 @@ def test_a_compiled_step_is_the_step(
     compiled = gradient(torch.bfloat16, is_compiled=True)
     assert distance(compiled, truth) <= 1.2 * distance(half, truth)
     assert distance(compiled, half) <= 0.6 * distance(half, truth)
+
+
+@TRACED
+def test_a_compiled_step_has_the_price_on_outliers(
+    criterion: PerceptualLoss, crops: NDArray[np.uint8], one_thread: None
+) -> None:
+    """By the step run op by op, and another one without that price."""
+
+    def gradient(weight: float, *, is_compiled: bool) -> Tensor:
+        learner = Learner.new(small_config(outlier_weight=weight, stability=1.0), CPU)
+        with torch.no_grad():
+            learner.network.get_parameter("norm1.weight").fill_(20)
+        if is_compiled:
+            compile_step(learner, criterion, backend="aot_eager")
+        backward(learner, criterion, torch.from_numpy(crops), FLOAT)
+        found = [p.grad.flatten() for p in learner.network.parameters() if p.grad is not None]
+        return torch.cat(found)
+
+    plain, priced = (gradient(weight, is_compiled=False) for weight in (0.0, 1.0))
+    difference = torch.linalg.vector_norm(priced - plain)
+    assert difference > 0.1 * torch.linalg.vector_norm(plain)
+    compiled = gradient(1.0, is_compiled=True)
+    assert torch.linalg.vector_norm(compiled - priced) <= 1e-4 * difference
 
 
 def test_channels_last_is_kept_at_every_layer_of_the_objective(

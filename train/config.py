@@ -114,6 +114,12 @@ class TrainConfig(ObjectiveConfig):
         " small windows; 0 lets it hatch flat areas.",
         low=0,
     )
+    outlier_weight: float = setting(
+        0.0,
+        "Weight of values far beyond all others inside the network, which leave black or neon"
+        " holes in dark places; 1 mends them.",
+        low=0,
+    )
     stability: float = setting(
         0.0,
         "Weight of steadiness: photographs that are moved a little shall take their strokes with"

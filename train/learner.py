@@ -15,6 +15,7 @@ from nst.nets import build_network
 from nst.network import StyleNetwork
 from train.config import TrainConfig
 from train.mixes import Draw, Mixes
+from train.outliers import Outliers
 
 
 @dataclass(eq=False)
@@ -28,6 +29,7 @@ class Learner:
         lattice_weight: Of ``nst.functional.lattice_loss``, beside the objective.
         stability: Weight of ``train.stability.stability_loss``.
         levels: Of ``train.levels.with_levels``.
+        outlier_weight: Of ``train.outliers.Outliers``.
         seed: Of the training.
         rate_factor: What the learning rate is multiplied by; lowered after trouble.
         micro_batch: Photographs that go through the network at once; None for the whole batch.
@@ -38,6 +40,7 @@ class Learner:
         skipped_in_a_row: See ``StepRecord``.
         parallel: The network as it is called; wrapped where several processes share a training.
         drawn: What the last step was asked for, of a network that mixes several styles.
+        outliers: Watches the maps of the network where they have a weight.
     """
 
     network: StyleNetwork
@@ -45,6 +48,7 @@ class Learner:
     lattice_weight: float = 0.0
     stability: float = 0.0
     levels: float = 0.0
+    outlier_weight: float = 0.0
     seed: int = 0
     step: int = 0
     rate_factor: float = 1.0
@@ -59,6 +63,7 @@ class Learner:
         self.skipped_in_a_row = torch.zeros((), dtype=torch.int64, device=device)
         self.parallel: nn.Module = self.network
         self.drawn: Draw | None = None
+        self.outliers = Outliers(self.network) if self.outlier_weight else None
 
     @classmethod
     def new(
@@ -96,6 +101,7 @@ class Learner:
             config.lattice_weight,
             config.stability,
             config.levels,
+            config.outlier_weight,
             seed=config.seed,
             mixes=mixes,
         )

@@ -185,12 +185,15 @@ def backward(
             with autocast(photographs.device, dtype):
                 target = criterion.content_target(photographs, which)
                 paint = partial(learner.parallel, origin=origin, mix=mix)
-                painted = paint(photographs)
+                with learner.outliers.watched() if learner.outliers else nullcontext():
+                    painted = paint(photographs)
                 terms: LossTerms = criterion(painted, target, which, style_share)
             weighted = terms.per_picture
             if learner.lattice_weight:
                 lattice = lattice_loss(painted, 2 * learner.network.size_multiple)
                 weighted = weighted + learner.lattice_weight * lattice
+            if learner.outliers:
+                weighted = weighted + learner.outlier_weight * learner.outliers.price()
             if learner.stability:
                 with autocast(photographs.device, dtype):
                     unsteady = stability_loss(
@@ -230,6 +233,7 @@ def compile_step(
         mode: Of ``torch.compile``; ``reduce-overhead`` replays CUDA graphs, which overwrite the
             terms of a step in the next one.
     """
+    torch.compiler.reset()  # no guard looks at hooks: another network's trace would be taken
     compiled = torch.compile(learner.parallel, backend=backend, mode=mode, fullgraph=True)
     learner.parallel = cast(nn.Module, compiled)
     criterion.compile(backend=backend, mode=mode, fullgraph=True)
