@@ -261,7 +261,7 @@ def test_a_compiled_step_has_the_price_on_outliers(
     def gradient(weight: float, *, is_compiled: bool) -> Tensor:
         learner = Learner.new(small_config(outlier_weight=weight, stability=1.0), CPU)
         with torch.no_grad():
-            learner.network.get_parameter("norm1.weight").fill_(20)
+            learner.network.get_parameter("to_rgb.conv.bias").fill_(9.0)
         if is_compiled:
             compile_step(learner, criterion, backend="aot_eager")
         backward(learner, criterion, torch.from_numpy(crops), FLOAT)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -12,58 +13,86 @@ from nst.mix import pure
 from nst.norm import ConditionalNorm, InstanceNorm
 from nst.swift import SwiftNet
 from nst.transformer import TransformerNet
-from train.outliers import BEFORE_SIGMOID, BEHIND_NORM, Outliers
-
-
-def flat(network: nn.Module, *, behind_norms: float, last: float) -> None:
-    """Give every map behind a norm one value, and the one before the sigmoid another."""
-    with torch.no_grad():
-        for module in network.modules():
-            if isinstance(module, InstanceNorm | ConditionalNorm):
-                module.weight.zero_()
-                module.bias.fill_(behind_norms)
-        weight, bias = network.get_submodule("to_rgb").parameters()
-        weight.zero_()
-        bias.fill_(last)
+from train.outliers import BEFORE_SIGMOID, MOST_DEVIATIONS, Outliers
 
 
 def images(batch: int = 2) -> Tensor:
-    return torch.rand(batch, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    """Grey, each with a bright spot of another size, which norms make far from the others."""
+    photographs = 0.4 + 0.01 * torch.rand(
+        batch, 3, 32, 32, generator=torch.Generator().manual_seed(0)
+    )
+    for n, photograph in enumerate(photographs):
+        photograph[:, 8 : 9 + n, 8] = 1.0
+    return photographs
 
 
-def price(network: TransformerNet | SwiftNet, photographs: Tensor, *args: Tensor) -> Tensor:
+def price(network: TransformerNet, photographs: Tensor) -> Tensor:
     outliers = Outliers(network)
     with outliers.watched():
-        network(photographs, mix=args[0] if args else None)
+        network(photographs)
     return outliers.price()
 
 
-@pytest.mark.parametrize("styles", [0, 2])
+def norms_of(network: nn.Module) -> list[nn.Module]:
+    return [m for m in network.modules() if isinstance(m, InstanceNorm | ConditionalNorm)]
+
+
+def give(module: nn.Module, value: Tensor) -> None:
+    """Let a module return another value than its own, before anything else sees it."""
+    module.register_forward_hook(lambda *_: value)
+
+
+def one_high(batch: int) -> Tensor:
+    """Maps of 10 times 10 values: one is 1, the others are 0; ``(B, 1, 10, 10)``."""
+    maps = torch.zeros(batch, 1, 10, 10)
+    maps[:, :, 3, 4] = 1.0
+    return maps
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(1.0, 0.0), (-30.0, 5.0), (0.2, -2.0)])
+def test_a_value_far_from_the_others_by_hand(scale: float, shift: float) -> None:
+    """One of 100 lies (1 - 0.01) / sqrt(0.01 * 0.99) = 9.95 deviations from their mean."""
+    network = TransformerNet(2)
+    last = norms_of(network)[-1]
+    give(last, (one_high(2) * scale + shift).expand(2, 2, 10, 10))
+    outliers = Outliers(network)
+    with outliers.watched():
+        last(torch.zeros(2, 2, 10, 10))
+    expected = (math.sqrt(0.99 / 0.01) - MOST_DEVIATIONS) ** 2 / 100
+    assert outliers.price().tolist() == pytest.approx([expected] * 2, rel=0.01)
+
+
 @pytest.mark.parametrize("sign", [1, -1])
-def test_the_price_by_hand(styles: int, sign: int) -> None:
-    """15 norms of johnson 2 beyond the limit each, 3 beyond the other: 15 * 4 + 9."""
-    network = TransformerNet(4, styles=styles)
-    flat(network, behind_norms=sign * (BEHIND_NORM + 2), last=sign * (BEFORE_SIGMOID + 3))
-    mix = [pure(styles, 1)] if styles else []
-    assert price(network, images(), *mix).tolist() == pytest.approx([69.0, 69.0])
-    flat(network, behind_norms=sign * BEHIND_NORM, last=sign * BEFORE_SIGMOID)
-    assert price(network, images(), *mix).tolist() == [0.0, 0.0]
+def test_the_last_value_by_hand(sign: int) -> None:
+    """3 beyond its limit everywhere costs 9, at the limit nothing."""
+    network = TransformerNet(2)
+    outliers = Outliers(network)
+    for beyond in (3, 0):
+        with torch.no_grad():
+            network.to_rgb.conv.weight.zero_()
+            network.get_parameter("to_rgb.conv.bias").fill_(sign * (BEFORE_SIGMOID + beyond))
+        with outliers.watched():
+            network.to_rgb(torch.zeros(2, 2, 16, 16))
+        assert outliers.price().tolist() == pytest.approx([beyond**2] * 2)
 
 
-def test_every_norm_of_swift_is_watched() -> None:
-    """By counting its norms."""
-    network = SwiftNet()
-    norms = sum(isinstance(module, InstanceNorm) for module in network.modules())
-    flat(network, behind_norms=BEHIND_NORM + 1, last=0)
-    assert price(network, images()).tolist() == pytest.approx([norms] * 2)
+@pytest.mark.parametrize("make", [TransformerNet, SwiftNet])
+@pytest.mark.parametrize("styles", [0, 2])
+def test_every_norm_is_watched(make: type[TransformerNet | SwiftNet], styles: int) -> None:
+    """By counting: each costs what one does, and the maps beyond are grey."""
+    network = make(styles=styles)
+    norms = norms_of(network)
+    outliers = Outliers(network)
+    with outliers.watched():
+        network(images(), mix=pure(styles, 1) if styles else None)
+        assert len(outliers._prices) == len(norms) + 1
 
 
 def test_each_photograph_has_its_own_price() -> None:
     """By invariant: alone and in a batch, the same."""
     network = TransformerNet(4)
-    with torch.no_grad():
-        network.norm1.weight.fill_(20)
     both = price(network, images())
+    assert both.min() > 0
     assert both[0] != both[1]
     torch.testing.assert_close(both[1:], price(network, images()[1:]))
 

@@ -18,10 +18,11 @@ from nst.functional import wide
 from nst.network import StyleNetwork
 from nst.norm import ConditionalNorm, InstanceNorm
 
-BEHIND_NORM = 10.0
-"""Values behind a norm cost from here on, on both sides of 0."""
+MOST_DEVIATIONS = 6.0
+"""Behind a norm, how far from the mean of its map a value may lie. Where there are no holes, one in
+ten thousand values lies beyond 8; where there are, some forty."""
 BEFORE_SIGMOID = 7.0
-"""And those before the sigmoid, which makes a quarter of a grey level less than white of it."""
+"""From 0: 255 after rounding."""
 
 
 class Outliers:
@@ -37,8 +38,7 @@ class Outliers:
         for module in network.modules():
             if isinstance(module, InstanceNorm | ConditionalNorm):
                 module.register_forward_hook(self._see_normed)
-        last = network.get_submodule("to_rgb")
-        last.register_forward_hook(self._see_last)
+        network.get_submodule("to_rgb").register_forward_hook(self._see_last)
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -51,20 +51,35 @@ class Outliers:
             self._is_watching = False
 
     def price(self) -> Tensor:
-        """Return the sum over maps of the mean of ``max(0, |x| - limit)^2``, ``(B,)``, float32."""
+        """Return the sum over maps of the mean of ``max(0, |x| - limit)^2``, ``(B,)``, float32.
+
+        Behind a norm x is counted in deviations from the mean of its map.
+        """
         prices = torch.stack(self._prices).sum(0)
         self._prices.clear()
         return prices
 
     def _see_normed(self, module: nn.Module, given: object, x: Tensor) -> None:
         if self._is_watching:
-            self._prices.append(_beyond(x, BEHIND_NORM))
+            self._prices.append(_beyond(_in_deviations(wide(x)), MOST_DEVIATIONS))
 
     def _see_last(self, module: nn.Module, given: object, x: Tensor) -> None:
         if self._is_watching:
-            self._prices.append(_beyond(x, BEFORE_SIGMOID))
+            self._prices.append(_beyond(wide(x), BEFORE_SIGMOID))
+
+
+def _in_deviations(x: Tensor) -> Tensor:
+    """Return ``(x - mean) / deviation`` of each map.
+
+    Behind a norm both are what scale and shift say. They are taken as they are: no other scale
+    would bring a value nearer to the others.
+    """
+    with torch.no_grad():
+        variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+        inverse = torch.rsqrt(variance + 1e-8)
+    return (x - mean) * inverse
 
 
 def _beyond(x: Tensor, limit: float) -> Tensor:
     """Return the mean of ``max(0, |x| - limit)^2`` over ``(B, C, H, W)``, for each picture."""
-    return (wide(x).abs() - limit).relu().square().flatten(1).mean(1)
+    return (x.abs() - limit).relu().square().flatten(1).mean(1)
