@@ -232,7 +232,9 @@ def test_adam_lowers_the_objective_inside_the_box(
     photograph: Tensor, style: Tensor, tiny_vgg: VGGWeights
 ) -> None:
     """By hand: an evaluation an iteration; the first step of Adam is its learning rate."""
-    config = settings(optimizer="adam", evaluations=30, learning_rate=0.02)
+    config = settings(
+        optimizer="adam", evaluations=30, learning_rate=0.02, precision="float32"
+    )  # a change of precision would take an evaluation of the same picture
     records = list(optimize(photograph, style, tiny_vgg, config))
     assert [record.evaluations for record in records] == list(range(1, 31))
     assert records[-1].total < 0.8 * records[0].total
@@ -404,7 +406,7 @@ def test_half_precision_comes_first_and_float32_ends(
     monkeypatch.setattr(nst.optimize._Evaluator, "__call__", watch)
     records = list(optimize(photograph, style, tiny_vgg, config))
     early = used.count(torch.bfloat16)
-    assert 0 < early <= 15
+    assert 0 < early <= 27  # nine tenths
     assert used == [torch.bfloat16] * early + [torch.float32] * (len(used) - early)
     assert len(used) == records[-1].evaluations == 30
     exact = measure(records[-1].image, photograph, style, tiny_vgg, config).total
