@@ -23,7 +23,7 @@ def bench_optimize(
     ],
     size: Annotated[int, typer.Option(help="Long side of the paintings, px.", min=32)] = 512,
     evaluations: Annotated[
-        int, typer.Option(help="Of plain L-BFGS; ours has as many at most.", min=2)
+        int, typer.Option(help="Of plain L-BFGS; ours has half as many more.", min=2)
     ] = 200,
     loss_network: Annotated[
         LossNetwork, typer.Option("--loss-network", help="What measures content and style.")
@@ -38,7 +38,7 @@ def bench_optimize(
     optimize. Same objective, one after the other, in one run. Give three pairs or more.
     """
     from nst.commands.contest import describe_machine
-    from nst.commands.slow_speed import measure_pair, ratio
+    from nst.commands.slow_speed import MORE, measure_pair, ratio
     from nst.config import OptimizeConfig
     from nst.loss_network import find_loss_network
     from nst.runtime import choose_device
@@ -49,7 +49,8 @@ def bench_optimize(
     config = OptimizeConfig(size=size, evaluations=evaluations, device=device)
     found = []
     for photo, style in zip(pairs[::2], pairs[1::2], strict=True):
-        with progress(f"{photo.name}, {style.name}, evaluations", 2 * evaluations) as bar:
+        most = evaluations + int(MORE * evaluations)
+        with progress(f"{photo.name}, {style.name}, evaluations", most) as bar:
 
             def advance(side: str, record: OptimizeRecord) -> None:
                 done = record.evaluations + (evaluations if side == "nst" else 0)
