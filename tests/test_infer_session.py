@@ -146,7 +146,7 @@ def narrow_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_second_run_of_a_size_takes_no_more_memory(narrow_file: Path) -> None:
     """By measuring: what four runs hold is what was predicted, at most, and it can be had back."""
     predicted, kept, rest = memory_kept(narrow_file, shrink_from=10**12)
-    assert 0.5 * predicted < kept[0] < predicted  # else this measures nothing
+    assert 0.4 * predicted < kept[0] < predicted  # else this measures nothing
     assert max(kept) < predicted
     assert max(kept) < 1.3 * kept[0]  # a second block would make it 1.8
     assert rest < 0.3 * predicted
