@@ -1,4 +1,4 @@
-"""The price on values far from all others. Truths: by hand, by invariant, by a trained network."""
+"""The price on values far from all others. Truths: by hand, by invariant."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_the_last_value_by_hand(sign: int) -> None:
 @pytest.mark.parametrize("make", [TransformerNet, SwiftNet])
 @pytest.mark.parametrize("styles", [0, 2])
 def test_every_norm_is_watched(make: type[TransformerNet | SwiftNet], styles: int) -> None:
-    """By counting: each costs what one does, and the maps beyond are grey."""
+    """By counting: one price for each, and one for the value before the sigmoid."""
     network = make(styles=styles)
     norms = norms_of(network)
     outliers = Outliers(network)
