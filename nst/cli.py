@@ -10,6 +10,8 @@ import difflib
 import importlib
 import io
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import typer
@@ -66,6 +68,17 @@ def _in_our_words(error: Any) -> str:  # noqa: ANN401
     return f"{text[:1].lower()}{text[1:].rstrip('.')}; see `{path} --help`"
 
 
+@contextmanager
+def _without_boxes() -> Iterator[None]:
+    """Raise what typer would show as a box as an error of ours."""
+    try:
+        yield
+    except CLICK_USAGE_ERROR as error:
+        if not error.args:  # no arguments at all, which is answered with the help
+            raise
+        raise UsageError(_in_our_words(error)) from None
+
+
 class LazyGroup(TyperGroup):
     """A group that imports the module of a sub-command when that is called."""
 
@@ -96,15 +109,15 @@ class LazyGroup(TyperGroup):
         command.name = name
         return name, command, rest
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:  # noqa: ANN401
+        """Read what stands in front of the sub-command."""
+        with border(), _without_boxes():
+            return super().parse_args(ctx, args)
+
     def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
         """Run the sub-command; our errors become one line and an exit code, bugs stay bugs."""
-        with ends_as_ctrl_c(), border():
-            try:
-                return super().invoke(ctx)
-            except CLICK_USAGE_ERROR as error:
-                if not error.args:  # no arguments at all, which is answered with the help
-                    raise
-                raise UsageError(_in_our_words(error)) from None
+        with ends_as_ctrl_c(), border(), _without_boxes():
+            return super().invoke(ctx)
 
 
 app = typer.Typer(

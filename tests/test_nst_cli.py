@@ -62,6 +62,7 @@ def test_our_errors_are_one_line(
         (("stylize", "a.jpg", "--strength", "50%"), "'--strength': this is no number"),
         (("stylize", "a.jpg", "--quality", "1.5"), "'--quality': this is no whole number"),
         (("stylize", "a.jpg", "--strenght", "1"), "no such option: --strenght"),
+        (("--strength", "1"), "no such option: --strength"),
         (("stylize", "a.jpg", "--provider", "x"), "'--provider': 'x' is not one of 'auto', 'cpu'"),
         (("models", "rm", "x"), "no such command 'rm'; see `"),
         (("suggest",), "missing argument 'PHOTO'; see `"),
