@@ -277,6 +277,8 @@ def load_opencv() -> ModuleType:
         MediaError: It is not installed.
     """
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    # On Windows a camera opens in 10 to 20 s otherwise (OpenCV, issue 17687).
+    os.environ.setdefault("OPENCV_VIDEOIO_MSMF_ENABLE_HW_TRANSFORMS", "0")
     try:
         import cv2
     except ImportError:
@@ -309,6 +311,11 @@ def _cannot_open(device: int | str) -> str:
     index = _index_or_path(device)
     if isinstance(index, str):
         return f"{index} cannot be opened as a camera; `nst webcam --list` shows the cameras"
+    if sys.platform == "darwin":
+        return (
+            f"camera {index} cannot be opened: there is none, another program uses it, or it is"
+            " not allowed: System Settings, Privacy & Security, Camera; then start again"
+        )
     node = Path(f"/dev/video{index}")
     if node.exists() and not os.access(node, os.R_OK | os.W_OK):
         return f"camera {index}: permission denied on {node}; add yourself to the group video"

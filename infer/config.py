@@ -70,7 +70,7 @@ class PaintConfig(Settings):
         high=MOST_TEXTURE,
     )
     provider: Provider = setting(
-        "auto", "Where to run; auto takes the best there is and says what it got."
+        "auto", "Where to run; auto is CUDA, else DirectML, else the CPU, and says what it got."
     )
     threads: int = setting(
         0, "Threads of a run on the CPU; 0: ONNX Runtime's own, one for each core.", low=0

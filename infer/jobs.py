@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import glob
 import os
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -327,4 +328,6 @@ def _check_clashes(jobs: Sequence[Job], masks: Sequence[str]) -> None:
 
 
 def _key(path: Path) -> str:
-    return os.path.normcase(path.resolve())
+    """Return what is alike for two names of one file: macOS and Windows take a for A."""
+    key = os.path.normcase(path.resolve())
+    return key.casefold() if sys.platform == "darwin" else key

@@ -43,8 +43,9 @@ _NAMES = {
     "dml": "DmlExecutionProvider",
 }
 _ON_NVIDIA = (_NAMES["cuda"], _NAMES["tensorrt"])
-# TensorRT builds an engine for minutes before the first picture, so it is taken by name only.
-_BEST_FIRST = ("cuda", "coreml", "dml", "cpu")
+# By name only: TensorRT, which builds an engine for minutes before the first picture, and CoreML,
+# which is said to be slow where sizes are free (ONNX Runtime's page of it) and which nobody tried.
+_BEST_FIRST = ("cuda", "dml", "cpu")
 
 _CUDA_OPTIONS = {
     # The default, EXHAUSTIVE, tries every algorithm again at each new picture size. DEFAULT was up

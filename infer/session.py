@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -89,6 +90,8 @@ class Session:
         self.obtained = _label(runtime)
         self.reason = reason
         self._last_shape: tuple[int, ...] = ()
+        # Of DirectML, which must not run one session in two threads at a time.
+        self._turn = threading.Lock() if self.obtained == "DirectML" else contextlib.nullcontext()
         self.rows: Rows | None = None
         if self.obtained in providers.BOUND:
             self.rows = Rows(
@@ -155,7 +158,8 @@ class Session:
             if self.rows is not None:
                 painted = self.rows.run(inputs, options)
             else:
-                (painted,) = self._runtime.run([OUTPUT], inputs, options)
+                with self._turn:
+                    (painted,) = self._runtime.run([OUTPUT], inputs, options)
         except RUNTIME_ERRORS as error:
             pictures = "" if n == 1 else f"{n} pictures of "
             at_once = "" if n == 1 else " at once"
@@ -229,7 +233,9 @@ class Session:
             InferenceError: The run failed, for want of memory as a rule.
         """
         try:
-            found: list[NDArray[Any]] = part.run(list(outputs), inputs, onnxruntime.RunOptions())
+            with self._turn:
+                options = onnxruntime.RunOptions()
+                found: list[NDArray[Any]] = part.run(list(outputs), inputs, options)
         except RUNTIME_ERRORS as error:
             raise self._run_error(error, what) from None
         return found
@@ -240,7 +246,7 @@ class Session:
         if self.rows is not None:
             self.rows.forget()
         pixel = np.zeros((1, 1, 1, 3), np.uint8)
-        with contextlib.suppress(*RUNTIME_ERRORS):  # then nothing is gained, and nothing lost
+        with self._turn, contextlib.suppress(*RUNTIME_ERRORS):  # then nothing is gained or lost
             inputs: dict[str, NDArray[Any]] = {INPUT: pixel}
             if self.has_mix:
                 inputs[MIX] = np.ones((1, len(self.info.styles) + 1, 1, 1), np.float32)

@@ -82,7 +82,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             names = list(file.keys())
-            tensors = {name: file.get_tensor(name) for name in names}
+            # Copies: Windows lets no file be replaced that a tensor still maps.
+            tensors = {name: file.get_tensor(name).clone() for name in names}
     except (SafetensorError, OSError) as error:
         raise CheckpointError(f"{path}: damaged or no safetensors file ({error})") from None
     if HEADER_KEY not in metadata:

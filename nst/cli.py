@@ -151,7 +151,10 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; always ends in ``SystemExit``."""
     if isinstance(sys.stdout, io.TextIOWrapper):  # a name that is no text goes out as it came in
         sys.stdout.reconfigure(errors="surrogateescape")
-    app(arguments)
+        if sys.platform == "win32" and not sys.stdout.isatty():  # else of some Western languages
+            sys.stdout.reconfigure(encoding="utf-8")
+    # Given, since typer would expand patterns itself on Windows, those of options too.
+    app(sys.argv[1:] if arguments is None else arguments)
 
 
 if __name__ == "__main__":

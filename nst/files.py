@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import errno
+import glob
 import hashlib
 import os
 import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from nst.errors import OutputError, UsageError
+
+OPEN_FILES = 10_240
+"""The most that macOS lets a process have open."""
+PATIENCE_S = 2.0
+"""How long a file of Windows may be held by another program."""
 
 
 @contextmanager
@@ -41,7 +48,7 @@ def atomic_write(path: Path, *, keep_previous: Path | None = None) -> Iterator[B
             os.fsync(file.fileno())
         if keep_previous is not None and path.exists():
             _link_over(path, keep_previous)
-        temporary.replace(path)
+        _replace(temporary, path)
         _sync_folder(path.parent)
     except OSError as error:
         raise OutputError(f"{path}: cannot be written, {describe(error)}") from error
@@ -97,6 +104,24 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"{path}: cannot be written, {describe(error)}") from error
 
 
+def expanded(paths: Iterable[Path]) -> list[Path]:
+    """Return paths with patterns replaced by what they match, which no shell of Windows does.
+
+    Raises:
+        UsageError: No file matches a pattern.
+    """
+    found = []
+    for path in paths:
+        if path.exists() or not glob.has_magic(str(path)):
+            found.append(path)
+            continue
+        matching = sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207
+        if not matching:
+            raise UsageError(f"{path}: no file matches")
+        found += matching
+    return found
+
+
 def describe(error: OSError) -> str:
     """Say in a few words what the operating system did not do."""
     known = {
@@ -119,6 +144,19 @@ def free_space(path: Path) -> int:
     return shutil.disk_usage(there).free
 
 
+def allow_open_files() -> None:
+    """Let this process open ``OPEN_FILES`` files where it may; macOS begins with 256."""
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = OPEN_FILES if hard == resource.RLIM_INFINITY else min(OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        with suppress(ValueError, OSError):  # then opening says which file is one too many
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+
+
 def sha256_of(path: Path) -> str:
     """Return the SHA-256 of a file, 64 hexadecimal digits."""
     with Path(path).open("rb") as file:
@@ -128,6 +166,19 @@ def sha256_of(path: Path) -> str:
 def _beside(path: Path) -> Path:
     """Return a new name in the same folder, short, since that of ``path`` may be the longest."""
     return path.with_name(f".nst-{secrets.token_hex(8)}.tmp")
+
+
+def _replace(temporary: Path, path: Path) -> None:
+    """Rename; on Windows, where an indexer or a viewer may hold the old file, with patience."""
+    give_up_at = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            temporary.replace(path)
+            return
+        except PermissionError:
+            if sys.platform != "win32" or time.monotonic() > give_up_at:
+                raise
+            time.sleep(0.05)
 
 
 def _link_over(path: Path, target: Path) -> None:

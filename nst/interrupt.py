@@ -11,8 +11,9 @@ from types import FrameType, TracebackType
 from nst.errors import NSTError, Terminated
 from nst.terminal import say
 
-ENDS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
-"""What ends a program from outside: `kill`, and a terminal that is closed."""
+_NAMES = ("SIGTERM", "SIGHUP", "SIGBREAK")
+ENDS = tuple(getattr(signal, name) for name in _NAMES if hasattr(signal, name))
+"""What ends a program from outside: `kill`, a terminal that is closed, Ctrl-Break of Windows."""
 
 
 class Stopped(NSTError):

@@ -119,15 +119,21 @@ def keep_freed_memory() -> bool:
 
 
 def wait_for(device: torch.device) -> None:
-    """Wait until a device has done all that it was given: CUDA works on while the program does."""
+    """Wait until a device has done all that it was given: a GPU works on while the program does."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "MPS backend out of memory")
+"""How torch says it on the CPU of Linux and macOS, on that of Windows, and on MPS."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error of torch says that the memory is too small, on whichever device."""
     is_named_so = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return is_named_so or "can't allocate memory" in str(error)
+    return is_named_so or any(words in str(error) for words in _OUT_OF_MEMORY)
 
 
 def describe(device: torch.device, dtype: torch.dtype) -> str:

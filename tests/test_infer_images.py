@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sys
 from io import BytesIO
 from pathlib import Path
 
@@ -262,6 +263,16 @@ def test_what_cannot_be_meant_is_refused(
     draw("a.jpg", "b.jpg", "f/a.jpg")
     with pytest.raises(UsageError, match=words):
         placed(*inputs, output=output, format=format)
+
+
+@pytest.mark.usefixtures("here")
+def test_macos_takes_one_case_for_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By hand; elsewhere they are two files."""
+    draw("a.jpg")
+    assert placed("a.jpg", output="A.jpg") == ["A.jpg"]
+    monkeypatch.setattr(sys, "platform", "darwin")
+    with pytest.raises(UsageError, match="over the photograph itself"):
+        placed("a.jpg", output="A.jpg")
 
 
 @pytest.mark.usefixtures("here")

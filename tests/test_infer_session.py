@@ -400,7 +400,7 @@ TENSORRT, COREML, DML = (f"{name}ExecutionProvider" for name in ("Tensorrt", "Co
     ("listed", "best"),
     [
         ([TENSORRT, CUDA, CPU], CUDA),  # Linux and Windows, onnxruntime-gpu
-        ([COREML, "AzureExecutionProvider", CPU], COREML),  # macOS
+        ([COREML, "AzureExecutionProvider", CPU], CPU),  # macOS
         ([DML, CPU], DML),  # Windows, onnxruntime-directml
         (["AzureExecutionProvider", CPU], CPU),  # onnxruntime elsewhere
     ],

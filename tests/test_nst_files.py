@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from nst.errors import OutputError, UsageError
-from nst.files import atomic_write, describe, free_space, held, sha256_of
+from nst.files import atomic_write, describe, expanded, free_space, held, sha256_of
 
 
 def names_in(folder: Path) -> list[str]:
@@ -234,3 +234,52 @@ def test_a_folder_has_one_holder(tmp_path: Path) -> None:
         process.kill()
     with held(tmp_path):
         pass
+
+
+def test_patterns_are_replaced_by_what_they_match(tmp_path: Path) -> None:
+    """By hand; a file that is there is no pattern, whatever its name."""
+    for name in ("b.jpg", "a.jpg", "[x].jpg", "c.png"):
+        (tmp_path / name).touch()
+    plain, odd = tmp_path / "missing.jpg", tmp_path / "[x].jpg"
+    assert expanded([plain, odd, tmp_path / "?.jpg"]) == [
+        plain,
+        odd,
+        tmp_path / "a.jpg",
+        tmp_path / "b.jpg",
+    ]
+    with pytest.raises(UsageError, match=r"\*\.tif: no file matches"):
+        expanded([tmp_path / "*.tif"])
+
+
+def test_a_file_that_another_program_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in for Windows: renaming over an open file is refused there until it is closed."""
+    path, tries, replace = tmp_path / "file.bin", [], Path.replace
+
+    def held_twice(self: Path, target: Path) -> Path:
+        tries.append(target)
+        if len(tries) < 3:
+            raise PermissionError(errno.EACCES, "Access is denied")
+        return replace(self, target)
+
+    monkeypatch.setattr(Path, "replace", held_twice)
+    with pytest.raises(OutputError, match="permission denied"), atomic_write(path) as file:
+        file.write(b"elsewhere nothing is tried again")
+    tries.clear()
+    monkeypatch.setattr(sys, "platform", "win32")
+    with atomic_write(path) as file:
+        file.write(b"new")
+    assert (path.read_bytes(), len(tries)) == (b"new", 3)
+
+
+def test_more_files_may_be_open() -> None:
+    """In a process of its own, with the limit of macOS."""
+    script = """
+        import resource
+        from nst.files import allow_open_files
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+        allow_open_files()
+        soft, same = resource.getrlimit(resource.RLIMIT_NOFILE)
+        assert same == hard and soft == (min(hard, 10_240) if hard > 0 else 10_240), soft
+    """
+    subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=True)

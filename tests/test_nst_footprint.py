@@ -116,6 +116,8 @@ def test_a_painting_that_does_not_fit_is_not_begun(
 def test_which_errors_speak_of_the_memory() -> None:
     assert is_out_of_memory(MemoryError())
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory"))
+    for words in ("DefaultCPUAllocator: not enough memory", "MPS backend out of memory (MPS"):
+        assert is_out_of_memory(RuntimeError(words))  # of Windows and macOS
     assert not is_out_of_memory(RuntimeError("a bug"))
     with pytest.raises(RuntimeError) as caught:
         torch.empty(2**60, dtype=torch.uint8)

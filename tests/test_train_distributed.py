@@ -135,3 +135,10 @@ def test_a_batch_that_cannot_be_dealt_out_is_refused() -> None:
     assert Ranks(rank=1, size=2).share_of(4) == 2
     with pytest.raises(UsageError, match=r"--batch 4 .* 3 processes; give a multiple of 3"):
         Ranks(size=3).share_of(4)
+
+
+def test_processes_without_cuda_share_the_cpu() -> None:
+    """By hand: gloo adds up gradients of the CPU, not those of Apple's GPU."""
+    assert Ranks().device("auto") == "auto"
+    if not torch.cuda.is_available():
+        assert Ranks(rank=1, size=2, local=1).device("auto") == "cpu"

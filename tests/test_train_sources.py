@@ -203,6 +203,12 @@ def test_shards_without_parquet_files_is_refused(photo_folder: Path, reading: Re
     assert "--shards counts parquet files" in refusal(reading, photo_folder, shards=2)
 
 
+def test_a_drive_of_windows_is_no_column(reading: Reading) -> None:
+    """By hand: the path as a whole is what is missing."""
+    for path in (r"C:\shards\missing", "C:/shards/missing"):
+        assert f"{path}: no such folder" in refusal(reading, path)
+
+
 def test_a_column_of_plain_bytes_is_found(tmp_path: Path, reading: Reading) -> None:
     """By hand: no sign of HF in the file; the only column of bytes."""
     path = write_table(tmp_path / "a.parquet", name=["x", "y"], data=[png(3), png(4)])

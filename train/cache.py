@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nst.errors import DataError, ImageError, OutputError
-from nst.files import atomic_write, describe, free_space
+from nst.files import allow_open_files, atomic_write, describe, free_space
 from nst.image import load_image
 from nst.terminal import Progress, format_size
 from train.entries import Entry, Source
@@ -83,6 +83,7 @@ def open_cache(source: Source, *, short_side: int, reading: Reading) -> Cache:
     if index is None or _is_damaged(place, index, part_rows, reading):
         index = _build(source, place, short_side, part_rows, reading)
     count = -(-len(index["sizes"]) // part_rows)
+    allow_open_files()  # a map keeps its file open
     return Cache(
         name=source.name,
         identity=source.identity,

@@ -12,6 +12,7 @@ import typer
 
 from nst.cache_folder import cache_folder
 from nst.errors import OutputError, UsageError
+from nst.files import expanded
 from nst.settings import given_flags, is_given, with_settings
 from nst.terminal import Progress, progress, result, result_json, say
 from train.config import TrainConfig
@@ -119,7 +120,7 @@ def train(
                 reading.announce(NO_DATA)
                 data = [SYNTHETIC]
             session = new_session(
-                styles or add or (),
+                expanded(styles or add or ()),
                 data,
                 settings,
                 runs=runs,

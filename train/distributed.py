@@ -60,6 +60,8 @@ class Ranks:
         """Return the device of this process: of several, each has a GPU of its own."""
         if self.size > 1 and name in ("auto", "cuda") and torch.cuda.is_available():
             return f"cuda:{self.local}"
+        if self.size > 1 and name == "auto":  # gloo adds up on the CPU, not on MPS
+            return "cpu"
         return name
 
     def first_does(self, action: Callable[[], T]) -> T | None:
@@ -129,7 +131,8 @@ def joined_ranks() -> Iterator[Ranks]:
         yield Ranks()
         return
     ranks = Ranks(int(os.environ["RANK"]), size, int(os.environ["LOCAL_RANK"]))
-    backend = "nccl" if torch.cuda.is_available() else "gloo"
+    has_nccl = torch.cuda.is_available() and distributed.is_nccl_available()  # not on Windows
+    backend = "nccl" if has_nccl else "gloo"
     try:
         distributed.init_process_group(backend, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:

@@ -84,7 +84,8 @@ class HostFeed:
     def batches(self, start: int, stop: int) -> Iterator[Tensor]:
         """Yield the crops of steps ``start`` to ``stop - 1``."""
         for batch in _made_ahead(self._batch, start, stop, self.workers):
-            yield batch.to(self.device, non_blocking=True)
+            # From pinned memory alone: MPS may still read what was freed (torch, issue 189690).
+            yield batch.to(self.device, non_blocking=batch.is_pinned())
 
     def describe(self) -> str:
         """Say in one line what really runs."""

@@ -148,9 +148,12 @@ def training_step(
     gradients = [p.grad for p in learner.network.parameters() if p.grad is not None]
     norm = torch.nn.utils.get_total_norm(gradients)
     is_bad = ~((norm < GREATEST_NORM) & terms.per_picture.isfinite().all())
-    # The fused kernel itself leaves weights and moments alone when this is 1.
-    optimizer.found_inf = is_bad.float()  # type: ignore[attr-defined]
-    optimizer.step()
+    if is_bad.device.type != "mps":
+        # The fused kernel itself leaves weights and moments alone when this is 1.
+        optimizer.found_inf = is_bad.float()  # type: ignore[attr-defined]
+        optimizer.step()
+    elif not is_bad:  # there older torch does not (its pull request 186360)
+        optimizer.step()
     learner.skipped += is_bad
     learner.skipped_in_a_row.add_(1).mul_(is_bad)
     return terms

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -28,6 +29,13 @@ from train.records import LogLine, Stopwatch, Tally, elapsed_in
 from train.run import Run, cut_log, restore
 
 PREVIEW_PHOTOGRAPHS = 4
+
+
+def _has_triton() -> bool:
+    """Whether torch can compile for CUDA: its wheel for Windows brings no Triton."""
+    return find_spec("triton") is not None
+
+
 PREVIEW_OF_SEVERAL = 2
 """Photographs that are painted in every one of several styles."""
 CHECK_EVERY = 10
@@ -98,7 +106,7 @@ class Session:
     def is_compiled(self) -> bool:
         """Whether torch compiles the step."""
         wish = self.run.config.compile
-        return wish == "on" or (wish == "auto" and self.device.type == "cuda")
+        return wish == "on" or (wish == "auto" and self.device.type == "cuda" and _has_triton())
 
     @property
     def batch(self) -> int:

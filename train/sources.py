@@ -204,7 +204,10 @@ def _local(text: str, shards: int | None, reading: Reading) -> Source | None:
     """Return the folder or the parquet files that a text names; None where there is neither."""
     name, column = text, None
     if not Path(name).exists() and ":" in text:
-        name, _, column = text.rpartition(":")
+        before, _, after = text.rpartition(":")
+        is_drive = len(before) == 1 and after[:1] in ("/", "\\")  # of Windows
+        if not is_drive:
+            name, column = before, after
     path = Path(name)
     if name and path.is_dir():
         if column is None and (found := find_images(path)):

@@ -117,10 +117,12 @@ def _measure(
 
 
 def _errors(norm: InstanceNorm, x: Tensor, upstream: Tensor, found: list[Tensor]) -> list[float]:
-    wide = [tensor.detach().double().requires_grad_() for tensor in (x, norm.weight, norm.bias)]
+    # On the CPU, since MPS has no float64.
+    wide = [t.detach().cpu().double().requires_grad_() for t in (x, norm.weight, norm.bias)]
     out = F.instance_norm(wide[0], weight=wide[1], bias=wide[2], eps=norm.eps)
-    expected = [out.detach(), *torch.autograd.grad(out, wide, upstream.double())]
-    return [float((a.double() - b).norm() / b.norm()) for a, b in zip(found, expected, strict=True)]
+    expected = [out.detach(), *torch.autograd.grad(out, wide, upstream.cpu().double())]
+    pairs = zip((tensor.cpu().double() for tensor in found), expected, strict=True)
+    return [float((a - b).norm() / b.norm()) for a, b in pairs]
 
 
 def _ours(norm: InstanceNorm, x: Tensor) -> Tensor:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shlex
+import subprocess
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nst.files import expanded
 from nst.terminal import format_duration, progress, result, result_json, say
 
 if TYPE_CHECKING:
@@ -78,7 +81,7 @@ def quickstart(
     from nst.samples import STYLE, photographs
 
     started_at = time.perf_counter()
-    style, files = style or STYLE, photos or photographs()
+    style, files = style or STYLE, expanded(photos or photographs())
     _, *pictures = [load_image(file) for file in (style, *files)]  # refused before anything is said
     say(
         f"a network learns to paint as {style.name} is painted, for about"
@@ -112,7 +115,8 @@ def ways_on(style: Path, files: Sequence[Path], model: Path, folder: Path) -> di
         "a folder of pictures, or a film:": ("stylize", model, files[0].parent, "-o", "painted/"),
         "the webcam, live:": ("webcam", model),
     }
-    return {why: shlex.join(["nst", *map(str, words)]) for why, words in commands.items()}
+    join = subprocess.list2cmdline if sys.platform == "win32" else shlex.join
+    return {why: join(["nst", *map(str, words)]) for why, words in commands.items()}
 
 
 def named(files: Sequence[Path]) -> dict[str, Path]:
