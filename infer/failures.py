@@ -21,6 +21,8 @@ RUNTIME_ERRORS: tuple[type[Exception], ...] = (
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether a run failed for want of memory."""
-    signs = ("failed to allocate", "out of memory", "bad_alloc", "bad allocation", "oom")
-    text = str(error).lower()
-    return isinstance(error, MemoryError) or any(re.search(rf"\b{s}", text) for s in signs)
+    # The last is of cuBLAS and cuDNN: CUBLAS_STATUS_ALLOC_FAILED.
+    signs = (
+        r"\b(failed to allocate|out of memory|bad_alloc|bad allocation|oom)|alloc(ation)?_failed"
+    )
+    return isinstance(error, MemoryError) or bool(re.search(signs, str(error).lower()))

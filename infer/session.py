@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ the frames of a film do: to allocate anew cost 16 to 20 % of the time from 320x2
 
 MOST_THREADS_OF_A_CORE = 4
 """More only wait for each other, in loops: a picture takes twice as long with so many already."""
+_TURN = threading.Lock()
 _ARENAS = {"CPU": "cpu:0", "CUDA": "gpu:0"}
 """Where a provider keeps memory for its next run, as ONNX Runtime calls it."""
 
@@ -90,8 +92,7 @@ class Session:
         self.obtained = _label(runtime)
         self.reason = reason
         self._last_shape: tuple[int, ...] = ()
-        # Of DirectML, which must not run one session in two threads at a time.
-        self._turn = threading.Lock() if self.obtained == "DirectML" else contextlib.nullcontext()
+        self._turn = _turn_on(self.obtained)
         self.rows: Rows | None = None
         if self.obtained in providers.BOUND:
             self.rows = Rows(
@@ -210,7 +211,8 @@ class Session:
             InferenceError: It cannot be loaded, for want of memory as a rule.
         """
         try:
-            return create_session(graph, self._chain, threads=self._threads)
+            with self._turn:
+                return create_session(graph, self._chain, threads=self._threads)
         except RUNTIME_ERRORS as error:
             raise self._run_error(error, "a part of the network") from None
 
@@ -245,12 +247,9 @@ class Session:
         self._last_shape = ()
         if self.rows is not None:
             self.rows.forget()
-        pixel = np.zeros((1, 1, 1, 3), np.uint8)
         with self._turn, contextlib.suppress(*RUNTIME_ERRORS):  # then nothing is gained or lost
-            inputs: dict[str, NDArray[Any]] = {INPUT: pixel}
-            if self.has_mix:
-                inputs[MIX] = np.ones((1, len(self.info.styles) + 1, 1, 1), np.float32)
-            self._runtime.run([OUTPUT], inputs, self._options(gives_memory_back=True))
+            options = self._options(gives_memory_back=True)
+            self._runtime.run([OUTPUT], _pixel(self.info), options)
 
     @property
     def has_mix(self) -> bool:
@@ -326,7 +325,10 @@ def open_session(
     missing = load_cuda_libraries() if providers.needs_cuda(name) else ""
     error_words = ""
     try:
-        runtime = create_session(checked.data, chain, threads=threads)
+        with _turn_on(LABELS[name]):
+            runtime = create_session(checked.data, chain, threads=threads)
+            if _label(runtime) == "CUDA":  # a GPU that is too old for the kernels says so only now
+                runtime.run([OUTPUT], _pixel(checked.info))
     except RUNTIME_ERRORS as error:
         # The provider or the model: on the CPU only the model can be the cause.
         error_words = words_of(error)
@@ -352,6 +354,23 @@ def open_session(
         threads=threads,
         announce=announce,
     )
+
+
+def _pixel(info: ModelInfo) -> dict[str, NDArray[Any]]:
+    """Return the inputs of a picture of one pixel."""
+    inputs: dict[str, NDArray[Any]] = {INPUT: np.zeros((1, 1, 1, 3), np.uint8)}
+    if info.controls != "none":
+        inputs[MIX] = np.ones((1, len(info.styles) + 1, 1, 1), np.float32)
+    return inputs
+
+
+def _turn_on(provider: str) -> AbstractContextManager[object]:
+    """Return what lets one thread at a time use a provider with memory of its own.
+
+    Nothing else may use the GPU while ONNX Runtime records a CUDA graph, and DirectML runs no
+    session in two threads. Such a device does one thing after the other anyway.
+    """
+    return _TURN if provider in providers.OWN_MEMORY else contextlib.nullcontext()
 
 
 def _run_once(graph: bytes, inputs: dict[str, NDArray[Any]]) -> list[NDArray[Any]]:

@@ -16,6 +16,8 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from nst.runtime import sent
+
 PERIODS = (61, 67)
 """Sides of the two tiles, px; prime, so that their product repeats after 61 * 67 = 4087 px only."""
 STRIDES = (1009, 2003)
@@ -82,7 +84,7 @@ def origin_of(step: int, device: torch.device) -> Tensor:
         int64 ``(2,)``.
     """
     period = PERIODS[0] * PERIODS[1]
-    return torch.tensor([step * stride % period for stride in STRIDES], device=device)
+    return sent(torch.tensor([step * stride % period for stride in STRIDES]), device)
 
 
 def _spread(tile: Tensor, height: int, width: int, origin: Tensor | None) -> Tensor:

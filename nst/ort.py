@@ -73,12 +73,16 @@ def load_cuda_libraries() -> str:
     return failed[0].partition(":")[0] if failed else ""
 
 
+_OF_WSL = "/usr/lib/wsl/lib/libcuda.so.1"
+"""The driver in Windows' subsystem for Linux, which has no /dev/nvidia0."""
+
+
 def has_nvidia_gpu() -> bool:
     """Whether the system has an NVIDIA GPU that this process may use."""
     if os.environ.get("CUDA_VISIBLE_DEVICES") in ("", "-1"):
         return False
     if sys.platform == "linux":
-        return any(Path("/dev").glob("nvidia[0-9]*"))
+        return any(Path("/dev").glob("nvidia[0-9]*")) or Path(_OF_WSL).exists()
     return sys.platform == "win32" and shutil.which("nvidia-smi") is not None
 
 

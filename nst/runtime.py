@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Literal
 
 import torch
+from torch import Tensor
 
-from nst.errors import UsageError
+from nst.errors import UsageError, in_one_line
 from nst.settings import Precision
 
 
@@ -22,7 +24,7 @@ def choose_device(name: str = "auto") -> torch.device:
     """
     if name == "auto":
         if torch.cuda.is_available():
-            return torch.device("cuda")
+            return _tried(torch.device("cuda"))
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
     try:
         device = torch.device(name)
@@ -35,6 +37,25 @@ def choose_device(name: str = "auto") -> torch.device:
     }.get(device.type, False)
     if not is_there:
         raise UsageError(f"--device {name}: there is no such device here; try --device auto")
+    return _tried(device) if device.type == "cuda" else device
+
+
+def fault_of_cuda(device: torch.device) -> str:
+    """Return why a GPU that is there computes nothing, or nothing: too old for this torch."""
+    try:
+        wait_for((torch.ones(1, device=device) + 1).device)
+    except Exception as error:  # whatever torch calls it
+        return in_one_line(str(error).partition("\n")[0])
+    return ""
+
+
+def _tried(device: torch.device) -> torch.device:
+    if fault := fault_of_cuda(device):
+        raise UsageError(
+            f"{torch.cuda.get_device_name(device)} cannot compute with this torch ({fault});"
+            " install one that is built for it, see https://pytorch.org/get-started, or give"
+            " --device cpu"
+        )
     return device
 
 
@@ -46,7 +67,8 @@ def choose_precision(precision: Precision, device: torch.device) -> torch.dtype:
     if precision != "auto":
         return torch.bfloat16 if precision == "bfloat16" else torch.float32
     if device.type == "cuda":
-        has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
+        with torch.cuda.device(device):  # it looks at the current one
+            has_bfloat16 = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
         has_bfloat16 = device.type == "cpu" and (
             torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
@@ -118,6 +140,27 @@ def keep_freed_memory() -> bool:
     return bool(mallopt(mmap_max, 0)) and bool(mallopt(trim_threshold, 2**31 - 1))
 
 
+@functools.cache
+def why_no_compiler(device: torch.device) -> str:
+    """Return why torch.compile fails on a device, or nothing: Triton and a C compiler are needed.
+
+    The wheel for Windows brings no Triton, and slim containers have no compiler for what Triton
+    builds at its first use.
+    """
+    try:
+        torch.compile(lambda x: x + 1, fullgraph=True)(torch.zeros(8, device=device))
+    except Exception as error:  # of many kinds, as what is missing
+        return in_one_line(str(error).partition("\n")[0])
+    return ""
+
+
+def sent(values: Tensor, device: torch.device) -> Tensor:
+    """Copy a small tensor of the CPU to a device, and do not wait until that has come to it."""
+    if device.type != "cuda":
+        return values.to(device)
+    return values.pin_memory().to(device, non_blocking=True)
+
+
 def wait_for(device: torch.device) -> None:
     """Wait until a device has done all that it was given: a GPU works on while the program does."""
     if device.type == "cuda":
@@ -126,14 +169,17 @@ def wait_for(device: torch.device) -> None:
         torch.mps.synchronize()
 
 
-_OUT_OF_MEMORY = ("can't allocate memory", "not enough memory", "MPS backend out of memory")
-"""How torch says it on the CPU of Linux and macOS, on that of Windows, and on MPS."""
+_OUT_OF_MEMORY = (
+    *("can't allocate memory", "not enough memory", "out of memory"),
+    *("alloc_failed", "allocation_failed"),
+)
+"""How torch says it: on the CPU of Linux and macOS, on that of Windows, on GPUs; cuBLAS, cuDNN."""
 
 
 def is_out_of_memory(error: Exception) -> bool:
     """Whether an error of torch says that the memory is too small, on whichever device."""
     is_named_so = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return is_named_so or any(words in str(error) for words in _OUT_OF_MEMORY)
+    return is_named_so or any(words in str(error).lower() for words in _OUT_OF_MEMORY)
 
 
 def describe(device: torch.device, dtype: torch.dtype) -> str:

@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -81,6 +82,34 @@ def test_the_triton_kernels_in_their_interpreter() -> None:
     """By another implementation; the interpreter must be chosen before the kernels are read."""
     environment = os.environ | {"TRITON_INTERPRET": "1", "OMP_NUM_THREADS": "1"}
     subprocess.run([sys.executable, "-c", KERNELS], check=True, env=environment, timeout=120)
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("triton"), reason="Triton is not installed")
+@pytest.mark.parametrize("dtype", ["fp32", "bf16"])
+def test_the_triton_kernels_compile_for_a_gpu(
+    dtype: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the compiler, which needs no GPU and sees more than the interpreter does."""
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path))
+    import triton
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource
+
+    from nst.commands import triton_norm as kernels
+
+    floats, maps = "*fp32", f"*{dtype}"
+    size = {"channels": 32, "rows": 16, "turns": 4}
+    signatures = {
+        kernels._statistics: {"x": maps, "parts": floats, "positions": "i32", "stride": "i32"},
+        kernels._products: {"g": maps, "x": maps, "mean": floats, "parts": floats}
+        | {"positions": "i32", "stride": "i32"},
+        kernels._combine: {"out": maps, "a": maps, "b": maps, "positions": "i32"}
+        | dict.fromkeys(("scale", "slope", "shift"), floats),
+    }
+    for kernel, signature in signatures.items():
+        constants = dict.fromkeys(size, "constexpr")
+        source = ASTSource(kernel, signature | constants, constexprs=size)
+        assert triton.compile(source, target=GPUTarget("cuda", 90, 32)).asm["cubin"]
 
 
 @pytest.mark.gpu

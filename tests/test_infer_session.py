@@ -6,6 +6,8 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -445,7 +447,9 @@ class Runtime:
     def get_providers(self) -> list[str]:
         return [self.obtained, CPU]
 
-    def run(self, names: list[str], feed: dict[str, NDArray[np.uint8]], options: object) -> Any:
+    def run(
+        self, names: list[str], feed: dict[str, NDArray[np.uint8]], options: object = None
+    ) -> Any:
         if self.error is not None:
             raise self.error
         return [255 - feed[INPUT]]
@@ -527,10 +531,59 @@ def test_a_provider_that_raises(invert_model: Path, runtime: Callable[..., None]
         open_session(invert_model, "cuda")
 
 
+def test_a_gpu_without_kernels_is_not_taken(
+    invert_model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """CUDA loads on a GPU that is too old, and the first run fails (pykeio/ort, issue 589)."""
+    old = RuntimeError("CUDA error cudaErrorNoKernelImageForDevice")
+
+    def create(model: bytes, chain: list[Any], *, threads: int) -> Runtime:
+        return Runtime(CPU) if chain == [CPU] else Runtime(CUDA, old)
+
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [CUDA, CPU])
+    monkeypatch.setattr(infer.session, "load_cuda_libraries", lambda: "")
+    monkeypatch.setattr(infer.session, "create_session", create)
+    monkeypatch.setattr(providers, "has_nvidia_gpu", lambda: True)
+    line = open_session(invert_model).describe_provider()
+    assert line.endswith("got CPU (not CUDA: CUDA error cudaErrorNoKernelImageForDevice)")
+    with pytest.raises(InferenceError, match="cudaErrorNoKernelImageForDevice"):
+        open_session(invert_model, "cuda")
+
+
+@pytest.mark.parametrize(("provider", "at_once"), [(DML, 1), (CPU, 2)])
+def test_a_device_with_memory_of_its_own_does_one_thing_at_a_time(
+    invert_model: Path, provider: str, at_once: int
+) -> None:
+    """By hand: two threads, each of which waits for the other for a moment."""
+    inside: list[int] = []
+    most: list[int] = []
+
+    class Slow(Runtime):
+        def run(self, *given: Any, **more: Any) -> Any:
+            inside.append(1)
+            deadline = time.monotonic() + 0.3
+            while len(inside) < 2 and time.monotonic() < deadline:
+                time.sleep(0.001)
+            most.append(len(inside))
+            time.sleep(0.05)
+            inside.pop()
+            return super().run(*given, **more)
+
+    session = infer.session.Session(Slow(provider), read_model(invert_model), asked="auto")
+    picture = np.zeros((1, 4, 6, 3), np.uint8)
+    threads = [threading.Thread(target=session.run, args=(picture,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert max(most) == at_once
+
+
 @pytest.mark.parametrize(
     "error",
     [
         MemoryError(),
+        RuntimeError("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED ; GPU=0"),
         RuntimeError("bfc_arena.cc:360 Failed to allocate memory for requested buffer of size 9"),
         RuntimeError("CUDA failure 2: out of memory ; GPU=0"),
         RuntimeError("std::bad_alloc"),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 
 import pytest
 import torch
 
+import nst.runtime
 from nst.errors import UsageError
 from nst.runtime import (
     choose_device,
@@ -16,6 +18,7 @@ from nst.runtime import (
     keep_freed_memory,
     precision_name,
     tune,
+    why_no_compiler,
 )
 
 
@@ -47,6 +50,36 @@ def test_the_name_of_a_precision_is_the_setting_that_gives_it(dtype: torch.dtype
 def test_a_device_that_is_not_there_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="--device"):
         choose_device(name)
+
+
+def test_a_gpu_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stand-in: torch lists it, and its first kernel fails."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "Old GPU")
+    words = "CUDA error: no kernel image is available"
+    monkeypatch.setattr(nst.runtime, "fault_of_cuda", lambda device: words)
+    for name in ("auto", "cuda", "cuda:0"):
+        with pytest.raises(UsageError, match=rf"^Old GPU cannot .*\({words}\); .*--device cpu"):
+            choose_device(name)
+    monkeypatch.undo()
+    assert not nst.runtime.fault_of_cuda(torch.device("cpu"))
+    assert nst.runtime.fault_of_cuda(torch.device("cuda:99"))
+
+
+def test_a_step_is_compiled_where_a_compiler_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By what torch.compile raises where Triton finds no C compiler."""
+
+    def compile(*given: object, **more: object) -> Callable[..., object]:
+        def fail(x: object) -> object:
+            raise RuntimeError("Failed to find C compiler.\nPlease specify one")
+
+        return fail
+
+    why_no_compiler.cache_clear()
+    monkeypatch.setattr(torch, "compile", compile)
+    assert why_no_compiler(torch.device("cpu")) == "Failed to find C compiler."
+    why_no_compiler.cache_clear()
 
 
 def test_memory_is_kept_where_glibc_is() -> None:

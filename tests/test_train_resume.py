@@ -17,6 +17,7 @@ from safetensors.torch import load_file, save_file
 from nst.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from nst.errors import NSTError
 from train.cli import app
+from train.setup import _changes
 
 LAST, PREVIOUS = "last.safetensors", "prev.safetensors"
 SMALL = ("--width", "8", "--size", "64", "--batch", "1", "--style-size", "64", "--device", "cpu")
@@ -237,6 +238,21 @@ def test_another_number_of_threads_is_said(run: Path, capsys: pytest.CaptureFixt
     train("--resume", run)
     torch.set_num_threads(1)
     assert "threads 1 until now, 2 from here on: the last bits" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "is_said"),
+    [
+        ("cuda:0", "cuda", False),
+        ("mps:0", "mps", False),
+        ("cuda:1", "cuda", True),
+        ("cpu", "cuda", True),
+    ],
+)
+def test_the_first_gpu_is_the_same_with_its_number(before: str, now: str, is_said: bool) -> None:
+    """By hand: torch calls a device cuda, and where a tensor of it is, cuda:0."""
+    header = {"device": before, "torch": torch.__version__}
+    assert bool(list(_changes(header, torch.device(now)))) == is_said
 
 
 def test_the_device_may_be_another(unfinished_run: Path, finished_run: Path) -> None:

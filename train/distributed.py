@@ -132,7 +132,7 @@ def joined_ranks() -> Iterator[Ranks]:
         return
     ranks = Ranks(int(os.environ["RANK"]), size, int(os.environ["LOCAL_RANK"]))
     has_nccl = torch.cuda.is_available() and distributed.is_nccl_available()  # not on Windows
-    backend = "nccl" if has_nccl else "gloo"
+    backend = "cpu:gloo,cuda:nccl" if has_nccl else "gloo"
     try:
         distributed.init_process_group(backend, timeout=PATIENCE)
     except (RuntimeError, ValueError) as error:

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nst.runtime import sent
+
 SALT = 0x6C65766C
 
 
@@ -32,6 +34,6 @@ def with_levels(photographs: Tensor, most: float, *, seed: int, first: int) -> T
         random = np.random.default_rng((SALT, seed, first + n))
         if random.random() < 0.5:
             drawn[n] = random.uniform(0, most, 2)
-    points = torch.from_numpy(drawn).to(photographs.device)
+    points = sent(torch.from_numpy(drawn), photographs.device)
     black, white = (points[:, n, None, None, None] for n in range(2))
     return ((photographs - black) / (1 - black - white)).clamp(0, 1)

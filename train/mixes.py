@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from nst.runtime import sent
+
 FULL_STRENGTH = 2 / 3
 """So many photographs are painted in full strength; of the others a share stays, 0 to 1."""
 SALT = 0x6D6978
@@ -65,14 +67,14 @@ class Mixes:
         which = np.array([self._which(n) for n in places], np.int64)
         target = which * self.sizes + np.array([self._size(n) for n in places])
         if not self.styles:
-            numbers, targets = (torch.from_numpy(v).to(device) for v in (which, target))
+            numbers, targets = (sent(torch.from_numpy(v), device) for v in (which, target))
             return Draw(numbers, targets, torch.zeros(count, device=device), None)
         original = np.array([self._original(n) for n in places], np.float32)
         mix = np.zeros((count, self.styles + 1), np.float32)
         mix[:, 0] = original
         mix[np.arange(count), 1 + np.array(self.drawn)[which]] = 1 - original
         drawn = (which, target, original, mix[..., None, None])
-        return Draw(*(torch.from_numpy(values).to(device) for values in drawn))
+        return Draw(*(sent(torch.from_numpy(values), device) for values in drawn))
 
     def _which(self, n: int) -> int:
         row, place = divmod(n, len(self.drawn))

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from nst.errors import TrainingError
 from nst.image import Picture
 from nst.interrupt import StopRequest
 from nst.losses import PerceptualLoss
-from nst.runtime import describe
+from nst.runtime import describe, why_no_compiler
 from train.data import Photographs
 from train.diary import Diary
 from train.distributed import Ranks, parallelize
@@ -29,11 +28,6 @@ from train.records import LogLine, Stopwatch, Tally, elapsed_in
 from train.run import Run, cut_log, restore
 
 PREVIEW_PHOTOGRAPHS = 4
-
-
-def _has_triton() -> bool:
-    """Whether torch can compile for CUDA: its wheel for Windows brings no Triton."""
-    return find_spec("triton") is not None
 
 
 PREVIEW_OF_SEVERAL = 2
@@ -106,7 +100,9 @@ class Session:
     def is_compiled(self) -> bool:
         """Whether torch compiles the step."""
         wish = self.run.config.compile
-        return wish == "on" or (wish == "auto" and self.device.type == "cuda" and _has_triton())
+        if wish != "auto":
+            return wish == "on"
+        return self.device.type == "cuda" and not why_no_compiler(self.device)
 
     @property
     def batch(self) -> int:
@@ -125,6 +121,8 @@ class Session:
         if self.is_compiled:
             self.reading.announce("the first step compiles, which takes a while")
             compile_step(self.learner, self.criterion)
+        elif self.run.config.compile == "auto" and self.device.type == "cuda":
+            self.reading.announce(f"the step is not compiled: {why_no_compiler(self.device)}")
         parallelize(self.learner, self.ranks)
         self._is_ready = True
 
@@ -221,6 +219,7 @@ class Session:
             f"step {failed_at}: {SKIPS_ALLOWED} gradients or more in a row are not finite; back to"
             f" step {learner.step}, learning rate times {learner.rate_factor:g} from here on"
         )
+        self.ranks.highest(0)  # only when all have read it, a slower process would read the new one
         if self.ranks.is_first:
             cut_log(self.run.log_file, learner.step)
             self.run.save(learner)

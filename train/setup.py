@@ -177,12 +177,17 @@ def resumed_session(
 
 def _changes(header: Mapping[str, Any], device: torch.device) -> Iterator[str]:
     """Yield what the results depend on, to the bit, and what is another than it was."""
-    now: dict[str, str | int] = {"device": str(device), "torch": torch.__version__}
+    header = {**header, "device": _numbered(str(header.get("device")))}
+    now: dict[str, str | int] = {"device": _numbered(str(device)), "torch": torch.__version__}
     if device.type == "cpu":
         now["threads"] = torch.get_num_threads()
     for name, value in now.items():
         if header.get(name) != value:
             yield f"{name} {header.get(name)} until now, {value} from here on"
+
+
+def _numbered(device: str) -> str:
+    return f"{device}:0" if device in ("cuda", "mps") else device
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from nst.runtime import sent
+
 SALT = 0x73746162
 MOST_SHIFT_PX = 6.0
 MOST_ZOOM = 0.04
@@ -53,8 +55,8 @@ def stability_loss(
     randoms = [np.random.default_rng((SALT, seed, first + n)) for n in range(len(photographs))]
     drawn = torch.from_numpy(np.array([random.uniform(-1, 1, 5) for random in randoms], np.float32))
     height, width = photographs.shape[-2:]
-    grid = _grid(drawn, height, width).to(photographs.device)
-    light = 1 + MOST_BRIGHTNESS * drawn[:, 4, None, None, None].to(photographs.device)
+    grid = sent(_grid(drawn, height, width), photographs.device)
+    light = 1 + MOST_BRIGHTNESS * sent(drawn[:, 4, None, None, None], photographs.device)
     noise = torch.stack([_noise(photographs, int(random.integers(2**62))) for random in randoms])
     moved = (light * _moved(photographs, grid) + NOISE * noise).clamp(0, 1)
     difference = paint(moved) - (light * _moved(painted, grid)).clamp(0, 1)

@@ -29,7 +29,7 @@ from nst.commands.feed_rates import noise_photographs
 from nst.commands.plain_loop import PlainLoop, random_vgg
 from nst.losses import PerceptualLoss
 from nst.presets import find_preset
-from nst.runtime import choose_precision, tune, wait_for
+from nst.runtime import choose_precision, tune, wait_for, why_no_compiler
 from nst.settings import Precision
 from nst.tensors import to_tensor
 from train.config import TrainConfig
@@ -89,7 +89,7 @@ class OurSide:
         criterion = PerceptualLoss(random_vgg(), setting.style(), preset=preset)
         self.criterion = criterion.to(memory_format=torch.channels_last)
         self.crops = torch.from_numpy(setting.crops())
-        if self.device.type == "cuda":  # as --compile auto
+        if self.device.type == "cuda" and not why_no_compiler(self.device):  # as --compile auto
             compile_step(self.learner, self.criterion, mode=self.compile_mode)
 
     def step(self) -> None:

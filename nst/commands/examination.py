@@ -151,7 +151,7 @@ def devices() -> list[Fact]:
         return [fault]
     import torch
 
-    from nst.runtime import choose_precision
+    from nst.runtime import choose_precision, fault_of_cuda
 
     def precision(device: str) -> str:
         has_bfloat16 = choose_precision("auto", torch.device(device)) == torch.bfloat16
@@ -163,6 +163,10 @@ def devices() -> list[Fact]:
         gpu = torch.cuda.get_device_properties(index)
         device = f"cuda:{index}"
         memory = f"{gpu.total_memory / 1e9:.0f} GB"
+        if words := fault_of_cuda(torch.device(device)):
+            remedy = "install a torch that is built for it, see https://pytorch.org/get-started"
+            facts.append(Fact(device, f"{gpu.name}: {words}", remedy))
+            continue
         facts.append(Fact(device, f"{gpu.name}, {memory}; {precision(device)}"))
     if not torch.cuda.is_available():
         built_for = f"torch is built for CUDA {torch.version.cuda}"

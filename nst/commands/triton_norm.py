@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 import triton
 import triton.language as tl
@@ -81,7 +79,7 @@ def _as_map(rows: Tensor, x: Tensor) -> Tensor:
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _statistics(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    x: Any, parts: Any, positions: Any, stride: Any,  # noqa: ANN401
+    x, parts, positions, stride,  # noqa: ANN001
     channels: tl.constexpr, rows: tl.constexpr, turns: tl.constexpr,
 ):  # fmt: skip
     """Count, mean and squared deviations of each chunk, merged turn by turn (Chan et al. 1979)."""
@@ -111,7 +109,7 @@ def _statistics(  # type: ignore[no-untyped-def]  # noqa: ANN202
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _products(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    g: Any, x: Any, mean: Any, parts: Any, positions: Any, stride: Any,  # noqa: ANN401
+    g, x, mean, parts, positions, stride,  # noqa: ANN001
     channels: tl.constexpr, rows: tl.constexpr, turns: tl.constexpr,
 ):  # fmt: skip
     """Sums of g and of g * (x - mean) of each chunk."""
@@ -135,7 +133,7 @@ def _products(  # type: ignore[no-untyped-def]  # noqa: ANN202
 
 @triton.jit  # type: ignore[untyped-decorator]
 def _combine(  # type: ignore[no-untyped-def]  # noqa: ANN202
-    out: Any, a: Any, b: Any, scale: Any, slope: Any, shift: Any, positions: Any,  # noqa: ANN401
+    out, a, b, scale, slope, shift, positions,  # noqa: ANN001
     channels: tl.constexpr, rows: tl.constexpr, turns: tl.constexpr,
 ):  # fmt: skip
     """``out = scale * a + slope * b + shift``, three numbers for each channel of each picture."""
