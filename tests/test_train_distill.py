@@ -15,6 +15,7 @@ from torch.autograd import gradgradcheck
 from nst.checkpoint import load_checkpoint
 from nst.encoder import VGG19
 from nst.errors import CheckpointError, UsageError, WeightsError
+from nst.files import held
 from nst.functional import gram_matrix, mapped_features, mapped_gram
 from nst.losses import PerceptualLoss
 from nst.weights import VGGWeights, load_weights
@@ -131,6 +132,10 @@ def test_a_resumed_distillation_equals_an_unbroken_one(
     broken = run(*inputs, "--checkpoint-every", "2", "--runs", tmp_path / "b").parent
     (broken / "prev.safetensors").replace(broken / "last.safetensors")
     assert load_checkpoint(broken / "last.safetensors").header["step"] == 2
+    log = (broken / "log.jsonl").read_text()
+    with held(broken), pytest.raises(UsageError, match="another process"):
+        run("--resume", broken)
+    assert (broken / "log.jsonl").read_text() == log
     run("--resume", broken)
     hashes = [
         load_checkpoint(folder / "last.safetensors").header["tensors_sha256"]

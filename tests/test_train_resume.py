@@ -15,7 +15,8 @@ import typer
 from safetensors.torch import load_file, save_file
 
 from nst.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from nst.errors import NSTError
+from nst.errors import NSTError, UsageError
+from nst.files import held
 from train.cli import app
 from train.setup import _changes
 
@@ -266,6 +267,15 @@ def test_the_device_may_be_another(unfinished_run: Path, finished_run: Path) -> 
     train("--resume", unfinished_run, "--device", "cpu")
     assert_same_to_the_bit(unfinished_run, finished_run)
     assert load_checkpoint(path).header["config"]["device"] == "cpu"
+
+
+def test_a_run_that_is_being_trained_is_left_alone(unfinished_run: Path) -> None:
+    """By hand: its log has lines behind the newest checkpoint, which resuming would cut off."""
+    log, settings = unfinished_run / "log.jsonl", unfinished_run / "config.toml"
+    before = log.read_bytes(), settings.stat().st_mtime_ns
+    with held(unfinished_run), pytest.raises(UsageError, match="another process writes into it"):
+        train("--resume", unfinished_run)
+    assert (log.read_bytes(), settings.stat().st_mtime_ns) == before
 
 
 def test_a_finished_run_is_left_as_it_is(run: Path, capsys: pytest.CaptureFixture[str]) -> None:

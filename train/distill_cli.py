@@ -79,11 +79,12 @@ def distill(
 
 
 def _run(session: DistillSession) -> Path:
+    from nst.files import held
     from nst.interrupt import Stopped, StopRequest
 
     steps = session.config.steps
     say(f"{len(session.photographs)} photographs; {steps} steps; run folder {session.folder}")
-    with StopRequest() as stop, progress("distilling", steps) as bar:
+    with held(session.folder), StopRequest() as stop, progress("distilling", steps) as bar:
         bar.update(session.distillation.step)
         for line in session.steps(stop):
             bar.update(line.step, str(line))

@@ -32,7 +32,7 @@ from nst.checkpoint import (
 )
 from nst.encoder import VGG19
 from nst.errors import CheckpointError, DataError, UsageError
-from nst.files import atomic_write, sha256_of
+from nst.files import atomic_write, held, sha256_of
 from nst.image import find_images
 from nst.interrupt import StopRequest
 from nst.runtime import choose_device, choose_precision, tune
@@ -201,7 +201,7 @@ def resumed_distillation(
 
     Raises:
         CheckpointError: No checkpoint, or the inputs are not those of the run.
-        UsageError: More steps than that are done already.
+        UsageError: More steps than that are done already, or another process trains in the folder.
     """
     checkpoint, source, note = load_newest(folder)
     if note:
@@ -234,8 +234,9 @@ def resumed_distillation(
     distillation = session.distillation
     distillation.step = int(header["step"])
     restore_optimizer(distillation.optimizer, distillation.parameter_names, checkpoint.tensors)
-    cut_log(folder / "log.jsonl", distillation.step)
-    session.write_config()
+    with held(folder):  # before its log is cut: it may be trained at this moment
+        cut_log(folder / "log.jsonl", distillation.step)
+        session.write_config()
     return session
 
 

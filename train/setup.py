@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from nst.checkpoint import load_newest
 from nst.errors import CheckpointError, DataError
-from nst.files import sha256_of
+from nst.files import held, sha256_of
 from nst.image import Picture
 from nst.loss_network import find_loss_network
 from nst.losses import PerceptualLoss
@@ -145,6 +145,7 @@ def resumed_session(
 
     Raises:
         CheckpointError: No checkpoint, or the inputs are not those of the run.
+        UsageError: Another process trains in the run folder.
     """
     if folder.is_file():
         raise CheckpointError(f"--resume {folder}: name the run folder, {folder.parent}")
@@ -167,9 +168,10 @@ def resumed_session(
         reading.announce(f"{change}: the last bits will not be those of an unbroken run")
 
     def go_on() -> None:
-        run.save_config()
-        run.list_bad_files(session.photographs.bad)
-        cut_log(run.log_file, session.learner.step)
+        with held(folder):  # before its log is cut: it may be trained at this moment
+            run.save_config()
+            run.list_bad_files(session.photographs.bad)
+            cut_log(run.log_file, session.learner.step)
 
     ranks.first_does(go_on)
     return session
