@@ -120,6 +120,12 @@ class TrainConfig(ObjectiveConfig):
         " holes in dark places; 1 mends them.",
         low=0,
     )
+    edge_weight: float = setting(
+        0.0,
+        "Weight of edges that are finer than the middle of a picture: a comb of some pixels there,"
+        " which long trainings may learn; 0.2 mends it.",
+        low=0,
+    )
     stability: float = setting(
         0.0,
         "Weight of steadiness: photographs that are moved a little shall take their strokes with"

@@ -30,6 +30,7 @@ class Learner:
         stability: Weight of ``train.stability.stability_loss``.
         levels: Of ``train.levels.with_levels``.
         outlier_weight: Of ``train.outliers.Outliers``.
+        edge_weight: Of ``train.edges.edge_loss``.
         seed: Of the training.
         rate_factor: What the learning rate is multiplied by; lowered after trouble.
         micro_batch: Photographs that go through the network at once; None for the whole batch.
@@ -49,6 +50,7 @@ class Learner:
     stability: float = 0.0
     levels: float = 0.0
     outlier_weight: float = 0.0
+    edge_weight: float = 0.0
     seed: int = 0
     step: int = 0
     rate_factor: float = 1.0
@@ -102,6 +104,7 @@ class Learner:
             config.stability,
             config.levels,
             config.outlier_weight,
+            config.edge_weight,
             seed=config.seed,
             mixes=mixes,
         )

@@ -23,6 +23,7 @@ from nst.noise import origin_of
 from nst.runtime import autocast, is_out_of_memory
 from nst.tensors import as_rgb
 from train.config import TrainConfig
+from train.edges import edge_loss
 from train.learner import Learner
 from train.levels import with_levels
 from train.stability import stability_loss
@@ -197,6 +198,9 @@ def backward(
                 weighted = weighted + learner.lattice_weight * lattice
             if learner.outliers:
                 weighted = weighted + learner.outlier_weight * learner.outliers.price()
+            if learner.edge_weight:
+                edges = edge_loss(painted, photographs)
+                weighted = weighted + learner.edge_weight * edges
             if learner.stability:
                 with autocast(photographs.device, dtype):
                     unsteady = stability_loss(
