@@ -15,6 +15,7 @@ from nst.losses import PerceptualLoss
 from nst.tensors import as_rgb, load_style
 from nst.weights import VGGWeights
 from train.config import TrainConfig
+from train.edges import edge_loss
 from train.learner import Learner
 from train.levels import with_levels
 from train.loop import StepRecord, backward, compile_step, fit, learning_rate
@@ -273,6 +274,27 @@ def test_a_compiled_step_has_the_price_on_outliers(
     assert difference > 0.1 * torch.linalg.vector_norm(plain)
     compiled = gradient(1.0, is_compiled=True)
     assert torch.linalg.vector_norm(compiled - priced) <= 1e-4 * difference
+
+
+def test_a_step_has_the_price_on_edges(criterion: PerceptualLoss, crops: NDArray[np.uint8]) -> None:
+    """By a step without it and the price computed alone."""
+
+    def of(weight: float) -> Learner:
+        learner = Learner.new(small_config(edge_weight=weight), CPU)
+        backward(learner, criterion, torch.from_numpy(crops), FLOAT)
+        return learner
+
+    plain, priced = of(0.0).network, of(0.2).network
+    network = Learner.new(small_config(), CPU).network
+    photographs = as_rgb(torch.from_numpy(crops))
+    (0.2 * edge_loss(network(photographs), photographs).mean()).backward()  # type: ignore[no-untyped-call]
+    prices = [p.grad for p in network.parameters() if p.grad is not None]
+    assert max(float(price.abs().max()) for price in prices) > 1e-4
+    pairs = zip(plain.parameters(), priced.parameters(), prices, strict=True)
+    for without, with_it, price in pairs:
+        assert without.grad is not None
+        assert with_it.grad is not None
+        torch.testing.assert_close(with_it.grad - without.grad, price, rtol=1e-3, atol=1e-5)
 
 
 def test_channels_last_is_kept_at_every_layer_of_the_objective(
