@@ -62,15 +62,16 @@ def main() -> None:
 def _table(cards: Path, styles: Sequence[str]) -> list[str]:
     """Return lines of Markdown: the means of every card, and what it has of the slow method."""
     lines = [
-        "| style | J | S | C | unsteadiness | grid | k from the photograph | from noise | excess |",
-        "|---|---|---|---|---|---|---|---|---|",
+        "| style | J | S | C | unsteadiness | grid | edges | k, photograph | k, noise | excess |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for style in styles:
         mean = json.loads((cards / style / "card.json").read_bytes())["mean"]
         texture, slow = mean["texture"], mean["slow"] or {}
         grid = "" if texture is None else f"{texture['grid']:.1f}"
         figures = [f"{mean[term]:.3f}" for term in ("total", "style", "content")]
-        figures += [f"{mean['steadiness']['mean']:.1f}", grid]
+        edges = max(mean["edges"][side] for side in ("left", "right", "top", "bottom"))
+        figures += [f"{mean['steadiness']['mean']:.1f}", grid, f"{edges:.1f}"]
         figures += [_k(slow.get(start)) for start in ("photograph", "noise")]
         figures += [f"{slow['noise']['excess']:.2f}" if slow else ""]
         lines.append(f"| {style} | {' | '.join(figures)} |")

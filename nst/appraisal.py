@@ -17,12 +17,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nst.curve import STARTS, Curve, excess, steps_to_reach
+from nst.functional import edge_roughness
 from nst.judge import Paint, Score, judge, mean_score
 from nst.lab import ColorDrift, color_drift, palette
 from nst.losses import PerceptualLoss
 from nst.motion import Steadiness, steadiness
 from nst.slow_method import slow_curve
 from nst.spectrum import Spectra, Texture, flat_places, join, places, spectra, texture
+from nst.tensors import to_tensor
 from nst.terminal import Bars
 
 
@@ -46,6 +48,25 @@ class Yardstick:
         return palette(self.style)
 
 
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """How rough a painting is along its edges, see ``nst.functional.edge_roughness``."""
+
+    left: float
+    right: float
+    top: float
+    bottom: float
+    unstyled: float
+    """Mean of the four of the photograph."""
+
+    @classmethod
+    def of(cls, painted: NDArray[np.uint8], photograph: NDArray[np.uint8]) -> Edges:
+        """Measure pictures ``(H, W, 3)``."""
+        edges = [edge_roughness(to_tensor(rgb))[0].tolist() for rgb in (painted, photograph)]
+        left, right, top, bottom = edges[0]
+        return cls(left, right, top, bottom, unstyled=statistics.fmean(edges[1]))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Appraisal:
     """What was found on one photograph."""
@@ -62,6 +83,7 @@ class Appraisal:
     """None where the photograph is not flat anywhere."""
     steadiness: Steadiness | None
     """None where there is no model to paint the moved photograph."""
+    edges: Edges
     curves: tuple[Curve, ...] = ()
     """Of the slow method, where it was compared."""
 
@@ -79,6 +101,7 @@ class Appraisal:
             "color": asdict(self.color),
             "texture": asdict(self.texture) if self.texture else None,
             "steadiness": asdict(self.steadiness) if self.steadiness else None,
+            "edges": asdict(self.edges),
             "slow": {
                 curve.start: {
                     "k": steps_to_reach(curve.totals, self.score.total),
@@ -128,6 +151,7 @@ def appraise(
         flat,
         texture(flat, yardstick.style_spectra),
         None if paint is None else steadiness(paint, photograph, painted),
+        Edges.of(painted, photograph),
     )
 
 
@@ -197,6 +221,7 @@ def mean_figures(appraisals: Sequence[Appraisal], yardstick: Yardstick) -> dict[
         "color": _means([asdict(each.color) for each in appraisals]),
         "texture": asdict(whole) if whole else None,
         "steadiness": _means([asdict(each) for each in steady]) if steady else None,
+        "edges": _means([asdict(each.edges) for each in appraisals]),
         "slow": {start: _mean_distance(compared, number) for number, start in enumerate(STARTS)}
         if compared
         else None,

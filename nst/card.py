@@ -138,6 +138,15 @@ def rows(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             ("grid", f"{texture['grid']:.2f}", f"peaks over the style image's own; {lattices}"),
             ("dots", f"{texture['dots']:.2f}", f"the same anywhere; {texture['windows']} windows"),
         ]
+    sides = ("left", "right", "top", "bottom")
+    parts = ", ".join(f"{side} {mean['edges'][side]:.1f}" for side in sides)
+    found.append(
+        (
+            "edges",
+            f"{max(mean['edges'][side] for side in sides):.2f}",
+            f"the roughest over the middle; {parts}; unstyled {mean['edges']['unstyled']:.1f}",
+        )
+    )
     if steady is None:
         found.append(("steadiness", _NOT_MEASURED, "pictures alone do not move"))
     else:

@@ -14,6 +14,10 @@ from torch.nn import functional as F
 
 LATTICE_PERIODS = 4
 """Side of the windows of ``lattice_loss``, periods."""
+EDGE_PX = 6
+"""Width of an edge in ``edge_roughness``."""
+LEAST_ROUGHNESS = 1e-4
+"""Added to that of the middle, colours in [0, 1]: two or three grey levels are seen by nobody."""
 LEAST_VARIANCE = 1e-4
 """Of colours in [0, 1]: below it, deviations of two grey levels, nobody sees a lattice."""
 
@@ -189,6 +193,31 @@ def lattice_loss(image: Tensor, period: int) -> Tensor:
     whole = (squares.mean(2) - mean.square()).sum(1)
     shares: Tensor = between / (whole + LEAST_VARIANCE)
     return shares.reshape(batch, -1).mean(1)
+
+
+def edge_roughness(image: Tensor) -> Tensor:
+    """Return the roughness of each edge of a picture over that of its middle.
+
+    Roughness is the mean square of the second difference along the edge; that of the middle is
+    taken in the same direction, and counts as a constant in gradients. VGG-19 pads with zeros, so
+    that its features at the edge of a picture are unlike all others, and a network may learn to
+    please them with a comb of some pixels.
+
+    Args:
+        image: RGB in [0, 1], ``(B, 3, H, W)``; sides of more than 2 ``EDGE_PX``.
+
+    Returns:
+        Left, right, top and bottom, ``(B, 4)``; 1 is as rough as the middle.
+    """
+    image = wide(image)
+    ratios = []
+    for turned in (image, image.mT):  # the edges lie at the ends of the last dimension
+        bends = turned[..., 2:, :] - 2 * turned[..., 1:-1, :] + turned[..., :-2, :]
+        columns = bends.square().mean((1, 2))  # (B, W)
+        middle = columns[:, EDGE_PX:-EDGE_PX].mean(1).detach() + LEAST_ROUGHNESS
+        edges = columns[:, :EDGE_PX], columns[:, -EDGE_PX:]
+        ratios += [edge.mean(1) / middle for edge in edges]
+    return torch.stack(ratios, 1)
 
 
 def _squared_error(value: Tensor, target: Tensor) -> Tensor:

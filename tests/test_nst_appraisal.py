@@ -163,6 +163,7 @@ def test_means_by_hand(three: tuple[list[Appraisal], Yardstick]) -> None:
     errors = [each.steadiness.mean for each in found if each.steadiness]
     assert len(errors) == 3
     assert mean["steadiness"]["mean"] == pytest.approx(np.mean(errors))
+    assert mean["edges"]["left"] == pytest.approx(np.mean([each.edges.left for each in found]))
     assert mean["slow"] is None
     still = [replace(each, steadiness=None) for each in found]
     assert mean_figures(still, ruler)["steadiness"] is None

@@ -88,6 +88,7 @@ def card() -> dict[str, Any]:
             **{"shift": 3.0, "zoom": 4.0, "rotation": 5.0, "mean": 4.0},
             **{"floor": 1.0, "painted_floor": 2.0},
         },
+        "edges": {"left": 0.4, "right": 6.28, "top": 0.2, "bottom": 0.5, "unstyled": 0.5},
         "slow": {"photograph": distance(3.3), "noise": distance(None)},
     }
     return {
@@ -208,6 +209,7 @@ def test_what_was_not_measured_says_so(card: dict[str, Any]) -> None:
     values = {name: value for name, value, _ in rows(card)}
     assert values["J"] == "0.850"
     assert values["k from noise"] == "> 4"
+    assert values["edges"] == "6.28"  # the roughest
     assert "not measured" not in values.values()
     card["speed"] = card["mean"]["slow"] = card["mean"]["steadiness"] = None
     card["mean"]["texture"] = None

@@ -13,6 +13,7 @@ from torch.autograd import gradcheck
 from nst.functional import (
     content_loss,
     correlation,
+    edge_roughness,
     energy,
     gram_matrix,
     lattice_loss,
@@ -251,6 +252,19 @@ def test_lattice_by_hand() -> None:
     )
     assert float(lattice_loss(torch.full((1, 3, 64, 64), 0.3), 4)) < 1e-6
     assert float(lattice_loss(block.repeat(1, 1, 16, 16), 8)) > 0.99  # of 4 px is one of 8 too
+
+
+def test_edges_by_another_implementation() -> None:
+    """By numpy, each edge for itself."""
+    pictures = random(2, 3, 40, 56).sigmoid()
+    pixels = pictures.numpy().astype(np.float64)
+    down, across = np.diff(pixels, 2, axis=2) ** 2, np.diff(pixels, 2, axis=3) ** 2
+    columns, rows = down[..., 6:-6], across[:, :, 6:-6]
+    edges = [(down[..., :6], columns), (down[..., -6:], columns)]
+    edges += [(across[:, :, :6], rows), (across[:, :, -6:], rows)]
+    every = (1, 2, 3)
+    expected = [edge.mean(every) / (middle.mean(every) + 1e-4) for edge, middle in edges]
+    np.testing.assert_allclose(edge_roughness(pictures).numpy(), np.stack(expected, 1), rtol=1e-5)
 
 
 def test_gradient_of_the_lattice() -> None:

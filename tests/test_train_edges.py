@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from train.edges import EDGE_PX, edge_loss
+from nst.functional import EDGE_PX
+from train.edges import edge_loss
 
 
 def noise(*, batch: int = 1, seed: int = 0) -> Tensor:
