@@ -62,7 +62,8 @@ def totals(records: Sequence[OptimizeRecord]) -> list[float]:
 def test_the_objective_falls_and_never_rises(
     photograph: Tensor, style: Tensor, tiny_vgg: VGGWeights, init: str, preset: str
 ) -> None:
-    config = settings(init=init, preset=preset, evaluations=30)
+    # In one dtype: where bfloat16 gives way to float32, the same picture has another value.
+    config = settings(init=init, preset=preset, evaluations=30, precision="float32")
     records = list(optimize(photograph, style, tiny_vgg, config))
     values = totals(records)
     assert all(b < a for a, b in pairwise(values[:-1]))
