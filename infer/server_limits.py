@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from http.cookies import CookieError, SimpleCookie
 
 from starlette.datastructures import Headers, MutableHeaders, QueryParams
@@ -21,6 +22,8 @@ MAX_PIXELS = 16_000_000
 """The largest picture that is decoded."""
 REQUEST_S = 30.0
 """How long a body may take to arrive, and a picture to be painted."""
+LINGER_S = 2.0
+"""How long a body that is too large is read and forgotten behind the answer."""
 RETRY_S = 2
 """When a client that was refused for want of room may come again."""
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -111,12 +114,20 @@ class Guard:
             await self.app(scope, receive, send)
             return
 
+        is_too_large = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal is_too_large
             if message["type"] in ("http.response.start", "websocket.http.response.start"):
                 headers = MutableHeaders(scope=message)
                 for name, value in _HEADERS.items():
                     headers.setdefault(name, value)
                 headers.setdefault("cache-control", "no-store")
+                is_too_large = message["status"] == 413
+            elif is_too_large and not message.get("more_body", False):
+                await send({**message, "more_body": True})
+                await _discard(receive)
+                message = {"type": message["type"], "body": b""}
             await send(message)
 
         answer = self._answer(scope)
@@ -154,6 +165,18 @@ class Guard:
 
     def _is_token(self, given: str) -> bool:
         return hmac.compare_digest(given.encode(), (self.token or "").encode())
+
+
+async def _discard(receive: Receive) -> None:
+    """Let a client send on for a moment, who is answered already and still has to read that.
+
+    A connection that is closed while data comes in is reset, and what its client has not yet read
+    of the answer is lost.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(LINGER_S):
+            while (await receive()).get("more_body", False):
+                pass
 
 
 async def read_body(request: Request) -> bytes:

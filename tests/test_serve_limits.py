@@ -16,7 +16,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
-from http.client import HTTPConnection
+from http.client import HTTPConnection, HTTPException
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -599,5 +599,5 @@ def peak_bytes(process: int) -> int:
 def status_of(port: int, body: bytes) -> int | None:
     try:
         return ask(port, "POST", "/paint", PNG, body)[0]
-    except OSError:
+    except (OSError, HTTPException):  # the second: reset in the middle of its answer
         return None
