@@ -19,6 +19,7 @@ from sheet import Cell, Pixels, middle, sheet
 
 from infer.model_file import read_model
 from infer.stylizer import Stylizer
+from nst.card import roughest_edge
 from nst.image import find_images, load_image, save_image
 from nst.registry import chosen
 from nst.samples import photographs
@@ -70,8 +71,7 @@ def _table(cards: Path, styles: Sequence[str]) -> list[str]:
         texture, slow = mean["texture"], mean["slow"] or {}
         grid = "" if texture is None else f"{texture['grid']:.1f}"
         figures = [f"{mean[term]:.3f}" for term in ("total", "style", "content")]
-        edges = max(mean["edges"][side] for side in ("left", "right", "top", "bottom"))
-        figures += [f"{mean['steadiness']['mean']:.1f}", grid, f"{edges:.1f}"]
+        figures += [f"{mean['steadiness']['mean']:.1f}", grid, f"{roughest_edge(mean):.1f}"]
         figures += [_k(slow.get(start)) for start in ("photograph", "noise")]
         figures += [f"{slow['noise']['excess']:.2f}" if slow else ""]
         lines.append(f"| {style} | {' | '.join(figures)} |")

@@ -17,6 +17,7 @@ from typing import Literal
 from infer.video_format import FORMATS, PICTURE_FORMATS, VIDEO_SUFFIXES, output_suffix
 from nst.contract import safe_name
 from nst.errors import ImageError, NSTError, OutputError, UsageError
+from nst.files import is_pattern
 from nst.image import check_output, find_images, is_animated
 
 Format = Literal["png", "jpeg", "webp", "tiff"]
@@ -71,7 +72,7 @@ def find_jobs(inputs: Sequence[str]) -> list[Job]:
             found.append(Job("stdin", None))
         elif Path(text).is_dir():
             found += _in_folder(Path(text))
-        elif _is_pattern(text):
+        elif is_pattern(text):
             found += _matching(text)
         else:
             found.append(_of_file(Path(text)))
@@ -80,7 +81,7 @@ def find_jobs(inputs: Sequence[str]) -> list[Job]:
 
 def is_batch(inputs: Sequence[str]) -> bool:
     """Whether a folder or a pattern was named, so that the number of pictures is open."""
-    return any(Path(text).is_dir() or _is_pattern(text) for text in inputs)
+    return any(Path(text).is_dir() or is_pattern(text) for text in inputs)
 
 
 def style_name(label: str, model: str | Path) -> str:
@@ -188,11 +189,6 @@ def _once(jobs: Sequence[Job]) -> list[Job]:
     for job in jobs:
         first.setdefault(job.source and _key(job.source), job)
     return list(first.values())
-
-
-def _is_pattern(text: str) -> bool:
-    """Whether it is a pattern that the shell has not expanded, as on Windows or in quotes."""
-    return glob.has_magic(text) and not Path(text).exists()
 
 
 def _matching(pattern: str) -> list[Job]:

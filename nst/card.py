@@ -29,6 +29,7 @@ MOST_PICTURES = 16
 """More photographs than this are not shown on the page; the figures are those of all."""
 WEBP_QUALITY = 88
 
+_SIDES = ("left", "right", "top", "bottom")
 _NOT_MEASURED = "not measured"
 
 
@@ -138,12 +139,11 @@ def rows(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
             ("grid", f"{texture['grid']:.2f}", f"peaks over the style image's own; {lattices}"),
             ("dots", f"{texture['dots']:.2f}", f"the same anywhere; {texture['windows']} windows"),
         ]
-    sides = ("left", "right", "top", "bottom")
-    parts = ", ".join(f"{side} {mean['edges'][side]:.1f}" for side in sides)
+    parts = ", ".join(f"{side} {mean['edges'][side]:.1f}" for side in _SIDES)
     found.append(
         (
             "edges",
-            f"{max(mean['edges'][side] for side in sides):.2f}",
+            f"{roughest_edge(mean):.2f}",
             f"the roughest over the middle; {parts}; unstyled {mean['edges']['unstyled']:.1f}",
         )
     )
@@ -169,6 +169,11 @@ def rows(card: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         subject = card["subject"]
         found.append(("size", f"{subject['bytes']:,}", f"bytes; {subject['parameters']:,} numbers"))
     return found
+
+
+def roughest_edge(mean: Mapping[str, Any]) -> float:
+    """Return the greatest of the figures that a card has for edges."""
+    return max(float(mean["edges"][side]) for side in _SIDES)
 
 
 def page(card: Mapping[str, Any], pictures: Mapping[str, Pictures]) -> str:

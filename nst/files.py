@@ -104,6 +104,11 @@ def check_writable(path: Path) -> None:
         raise OutputError(f"{path}: cannot be written, {describe(error)}") from error
 
 
+def is_pattern(text: str) -> bool:
+    """Whether it is a pattern that the shell has not expanded, as on Windows or in quotes."""
+    return glob.has_magic(text) and not Path(text).exists()
+
+
 def expanded(paths: Iterable[Path]) -> list[Path]:
     """Return paths with patterns replaced by what they match, which no shell of Windows does.
 
@@ -112,7 +117,7 @@ def expanded(paths: Iterable[Path]) -> list[Path]:
     """
     found = []
     for path in paths:
-        if path.exists() or not glob.has_magic(str(path)):
+        if not is_pattern(str(path)):
             found.append(path)
             continue
         matching = sorted(map(Path, glob.glob(str(path))))  # noqa: PTH207

@@ -28,8 +28,6 @@ from train.records import LogLine, Stopwatch, Tally, elapsed_in
 from train.run import Run, cut_log, restore
 
 PREVIEW_PHOTOGRAPHS = 4
-
-
 PREVIEW_OF_SEVERAL = 2
 """Photographs that are painted in every one of several styles."""
 CHECK_EVERY = 10
