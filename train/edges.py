@@ -1,7 +1,7 @@
 """The price on edges of a painting that are finer than its middle.
 
 Photographs and good paintings are about half as rough along their edges as inside; a comb, which a
-network may learn there in a long training, is five to twenty times as rough.
+network may learn there in a long training, was four to nine times as rough (docs/judging.md).
 """
 
 from __future__ import annotations
